@@ -1,0 +1,1 @@
+"""Models for temporal action localization in pure PyTorch: no Ray, no MLflow, no platform."""

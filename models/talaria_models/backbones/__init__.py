@@ -1,0 +1,1 @@
+"""Networks that turn a clip of frames into one feature vector and class logits."""
