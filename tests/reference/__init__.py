@@ -1,0 +1,1 @@
+"""Slow and obvious versions used as oracles, and parity with published implementations."""
