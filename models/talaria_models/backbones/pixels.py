@@ -1,0 +1,40 @@
+"""From decoded frames to what a backbone eats. Letters: B batch, L frames, H, W pixels, C colours (RGB)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def normalise(clips_u8_BLHWC: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Decoded clips, scaled to [0, 1] and then standardised per colour, on the device they are on.
+
+    Args:
+        clips_u8_BLHWC: (B, L, H, W, 3) uint8, RGB.
+        mean: three means in [0, 1], the backbone config's `pixel_mean`.
+        std: three positive deviations in the same unit, the backbone config's `pixel_std`.
+
+    Returns:
+        (B, 3, L, H, W) float32, contiguous: (x / 255 - mean) / std.
+
+    Raises:
+        ValueError: another dtype or shape.
+    """
+    if clips_u8_BLHWC.dtype != torch.uint8 or clips_u8_BLHWC.ndim != 5 or clips_u8_BLHWC.shape[-1] != 3:
+        raise ValueError(
+            f"clips: expected uint8 (B, L, H, W, 3), got {clips_u8_BLHWC.dtype} {tuple(clips_u8_BLHWC.shape)}"
+        )
+    clips = clips_u8_BLHWC.permute(0, 4, 1, 2, 3)
+    scaled = clips.to(torch.float32, memory_format=torch.contiguous_format)
+    mean_C111 = scaled.new_tensor(mean).view(3, 1, 1, 1)
+    std_C111 = scaled.new_tensor(std).view(3, 1, 1, 1)
+    return scaled.div_(255.0).sub_(mean_C111).div_(std_C111)
+
+
+def check_clips(clips_BCLHW: Tensor, num_frames: int, height: int, width: int) -> None:
+    """Refuse clips that are not of the size the backbone was built for."""
+    expected = (3, num_frames, height, width)
+    if clips_BCLHW.ndim != 5 or tuple(clips_BCLHW.shape[1:]) != expected:
+        raise ValueError(f"clips: expected (B, *{expected}), got {tuple(clips_BCLHW.shape)}")

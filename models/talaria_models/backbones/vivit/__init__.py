@@ -1,0 +1,1 @@
+"""ViViT: a transformer over tubelets, joint in space and time or factorised."""
