@@ -28,7 +28,15 @@ class ClipOutput:
 
 
 class Criterion(Protocol):
-    """A loss whose value does not depend on how a global batch is cut into micro-batches or workers."""
+    """A loss whose value does not depend on how a global batch is cut into micro-batches or workers.
+
+    Attributes:
+        num_counts: length of what `counts` returns.
+        loss_names: keys of what a call returns, `total` among them; a worker without a micro-batch needs them.
+    """
+
+    num_counts: int
+    loss_names: tuple[str, ...]
 
     def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
         """Sums over one micro-batch that normalise the loss, as a 1-D float tensor.

@@ -1,0 +1,60 @@
+"""Every model by the `name` in its config: one table, read top to bottom.
+
+Config classes are imported here without torch; a model's code is imported when it is built.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from talaria_models.backbones.slowfast.config import SlowFastConfig
+from talaria_models.backbones.vivit.config import ViViTConfig
+from talaria_models.bmn.config import BMNConfig
+from talaria_models.classifier.config import ClassifierConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BackboneConfig = SlowFastConfig | ViViTConfig
+DetectorConfig = BMNConfig
+ModelConfig = BackboneConfig | DetectorConfig | ClassifierConfig
+
+_MODELS: dict[str, tuple[type[Any], str, str]] = {
+    "slowfast": (SlowFastConfig, "talaria_models.backbones.slowfast.model", "SlowFast"),
+    "vivit": (ViViTConfig, "talaria_models.backbones.vivit.model", "ViViT"),
+    "bmn": (BMNConfig, "talaria_models.bmn.model", "BMN"),
+    "classifier": (ClassifierConfig, "talaria_models.classifier.model", "VideoClassifier"),
+}
+
+
+def build(config: ModelConfig, **sizes: int) -> nn.Module:
+    """The network that `config` describes.
+
+    Args:
+        config: one of the configs above.
+        sizes: what the data decides: `num_classes, num_frames, height, width` for backbones,
+            `in_channels` for detectors, `in_channels, num_classes` for classifiers.
+    """
+    _, module, name = _MODELS[config.name]
+    model: nn.Module = getattr(import_module(module), name)(config, **sizes)
+    return model
+
+
+def config_from_dict(fields: dict[str, Any]) -> ModelConfig:
+    """The config that `dataclasses.asdict` turned into `fields` (JSON lists become tuples again).
+
+    Raises:
+        ValueError: no model has this `name`, or a field is unknown or out of range.
+    """
+    name = fields.get("name")
+    if name not in _MODELS:
+        raise ValueError(f"model {name!r} is unknown; expected one of {', '.join(sorted(_MODELS))}")
+    config_class = _MODELS[name][0]
+    unknown = fields.keys() - {field.name for field in dataclasses.fields(config_class)}
+    if unknown:
+        raise ValueError(f"model {name}: unknown fields {', '.join(sorted(unknown))}")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    config: ModelConfig = config_class(**values)
+    return config

@@ -1,0 +1,1 @@
+"""The Ray cluster: join it or start one, and see that it can do the work."""

@@ -1,0 +1,1 @@
+"""The recipe: one typed schema, YAML and --set, readable errors, fingerprints."""

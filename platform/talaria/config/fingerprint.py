@@ -1,0 +1,52 @@
+"""Short digests of settings, and the names of the settings in which two differ."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON types: models and dataclasses become dicts, tuples become lists."""
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(mode="python"))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [plain(item) for item in value]
+    return value
+
+
+def fingerprint(value: Any) -> str:
+    """16 hex digits that stand for the content of `value`."""
+    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested settings by their dotted path; lists count as leaves."""
+    value = plain(value)
+    if not isinstance(value, dict):
+        return {prefix: value}
+    leaves: dict[str, Any] = {}
+    for key, item in value.items():
+        leaves.update(flattened(item, f"{prefix}.{key}" if prefix else key))
+    return leaves
+
+
+def differences(made: Any, asked: Any) -> list[str]:
+    """One clause for every setting in which `asked` differs from `made`."""
+    old, new = flattened(made), flattened(asked)
+    absent = "nothing"
+    return [
+        f"{path} was {old.get(path, absent)!r}, is now {new.get(path, absent)!r}"
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path, absent) != new.get(path, absent)
+    ]

@@ -1,0 +1,263 @@
+"""Extraction on Ray Data: decode once -> chunks of frames -> backbone on an actor pool -> committed shards.
+
+Features never pass through the driver: an actor leaves each chunk's result as a part file, the driver counts
+chunks, and a small task joins a complete video's parts into its shard. Every unit may run twice; it gives the same
+bytes, and a video is finished when its ledger row is written, after its shard.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from talaria.cluster.connect import Capacity
+from talaria.config.schema import ResourcesSection
+from talaria.data.decoding import DecodedSummary, decode_frames
+from talaria.config.specs import ClipSpec
+from talaria.errors import DataError
+from talaria.features.chunks import FrameChunk, chunk_frames, frame_chunks
+from talaria.features.requests import (
+    OnVideo,
+    StageLimits,
+    done_row,
+    failed_row,
+    length_note,
+    rows_of,
+    unfinished,
+)
+from talaria.records import Video
+from talaria.store.feature_store import FeatureStore
+from talaria.store.files import written_aside
+from talaria.store.ledger import Ledger
+from talaria.store.checkpoint import load_model
+from talaria_models.backbones.pixels import normalise
+
+_BLOCK_BYTES = 16 * 2**20
+_COMMITS_IN_FLIGHT = 16
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    """What every worker of an extraction needs to know.
+
+    Attributes:
+        store: absolute folder of the feature store.
+        model: absolute folder of the backbone.
+        dtype: of the stored features, `float16` or `float32`.
+    """
+
+    store: str
+    model: str
+    spec: ClipSpec
+    chunk_clips: int
+    dtype: str
+    decode_limit_s: float
+
+
+def extract(
+    plan: ExtractionPlan,
+    videos: Sequence[Video],
+    ledger: Ledger,
+    limits: StageLimits,
+    resources: ResourcesSection,
+    capacity: Capacity,
+    on_video: OnVideo,
+) -> None:
+    """Compute the features of every video that has no ledger row yet.
+
+    Args:
+        plan: what to compute and where it goes.
+        videos: all videos of the dataset.
+        ledger: rows of earlier calls; new ones are added as videos end.
+        on_video: called with each new row.
+
+    Raises:
+        StageError: too many videos failed, or all of them.
+    """
+    todo = unfinished(videos, ledger, limits.retry_failed)
+    if todo:
+        collector = _Collector(plan, {video.video_id: video for video in todo}, ledger, on_video)
+        for row in rows_of(_chunks_done(plan, todo, resources, capacity)):
+            collector.add(row)
+        collector.finish()
+    ledger.close(limits.max_failed_frac, "features")
+
+
+def decode_chunks(batch: Mapping[str, NDArray[Any]], plan: ExtractionPlan) -> Iterator[dict[str, NDArray[Any]]]:
+    """A Ray Data map over one video: its chunks, the last of which says how many there are and what went wrong."""
+    video_id, path = str(batch["video_id"][0]), str(batch["path"][0])
+    summary = DecodedSummary()
+    held: FrameChunk | None = None
+    error = ""
+    try:
+        frames = decode_frames(path, plan.spec, time_limit_s=plan.decode_limit_s, summary=summary)
+        for chunk in frame_chunks(frames, plan.spec, plan.chunk_clips):
+            if held is not None:
+                yield _chunk_row(video_id, held, 0, 0.0, "")
+            held = chunk
+    except DataError as failure:
+        error = str(failure)
+    decoded_s = summary.duration_s
+    if held is None or error:
+        nothing = np.zeros((chunk_frames(plan.spec, plan.chunk_clips), plan.spec.height, plan.spec.width, 3), np.uint8)
+        yield _chunk_row(video_id, FrameChunk(0, 0, nothing), -1, decoded_s, error or "no frame could be decoded")
+        return
+    yield _chunk_row(video_id, held, held.chunk_idx + 1, decoded_s, summary.error or "")
+
+
+class Forward:
+    """A Ray Data actor: the backbone on one chunk at a time; it leaves a part file and passes on what it did."""
+
+    def __init__(self, plan: ExtractionPlan) -> None:
+        self._plan = plan
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if self._device.type == "cpu":
+            torch.set_num_threads(1)
+        self._model, saved = load_model(Path(plan.model))
+        self._model.to(self._device)
+        self._pixels = (saved.config.pixel_mean, saved.config.pixel_std)  # type: ignore[union-attr]
+
+    def __call__(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One row in, one small row out."""
+        num_valid = int(batch["num_valid"][0])
+        if num_valid > 0:
+            features, logits = self.compute(batch["frames"][0])
+            part = part_path(self._plan, str(batch["video_id"][0]), int(batch["chunk_idx"][0]))
+            with written_aside(part) as aside, aside.open("wb") as file:
+                np.savez(file, features=features[:num_valid], logits=logits[:num_valid])
+        return {key: column for key, column in batch.items() if key != "frames"}
+
+    @torch.inference_mode()
+    def compute(self, frames: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Features (K, C) and logits (K, classes + 1) of the K clips of a chunk's frames (F, H, W, 3)."""
+        spec = self._plan.spec
+        on_device = torch.from_numpy(np.array(frames)).to(self._device)
+        clips = on_device.unfold(0, spec.num_frames, spec.stride_frames).permute(0, 4, 1, 2, 3)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            output = self._model(normalise(clips, *self._pixels))
+        features, logits = output.features_BC.float().cpu().numpy(), output.logits_BK.float().cpu().numpy()
+        return features.astype(self._plan.dtype), logits.astype(self._plan.dtype)
+
+
+def part_path(plan: ExtractionPlan, video_id: str, chunk_idx: int) -> Path:
+    """Where a chunk's result waits until its video is complete."""
+    return Path(plan.store) / "parts" / video_id / f"{chunk_idx:06d}.npz"
+
+
+def commit_video(plan: ExtractionPlan, video_id: str, num_chunks: int, decoded_s: float) -> int:
+    """Join the parts of a video into its shard; returns its number of snippets. Safe to repeat."""
+    store = FeatureStore(Path(plan.store))
+    parts = [part_path(plan, video_id, chunk) for chunk in range(num_chunks)]
+    if not all(part.is_file() for part in parts):
+        return len(store.read(video_id).features_TC)  # an earlier attempt of this task got to the end
+    loaded = [np.load(part) for part in parts]
+    features_TC = np.concatenate([part["features"] for part in loaded])
+    logits_TK = np.concatenate([part["logits"] for part in loaded])
+    store.write(video_id, features_TC, logits_TK, decoded_s)
+    shutil.rmtree(parts[0].parent, ignore_errors=True)
+    return len(features_TC)
+
+
+@dataclass
+class _Collector:
+    """The driver's side: counts chunks, orders commits, writes ledger rows."""
+
+    plan: ExtractionPlan
+    videos: Mapping[str, Video]
+    ledger: Ledger
+    on_video: OnVideo
+    arrived: dict[str, set[int]] = field(default_factory=dict)
+    ends: dict[str, tuple[int, float, str]] = field(default_factory=dict)
+    commits: dict[Any, tuple[str, float, str]] = field(default_factory=dict)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One chunk is done."""
+        video_id, num_chunks = str(row["video_id"]), int(row["num_chunks"])
+        if num_chunks < 0:
+            self._fail(video_id, float(row["decoded_s"]), str(row["error"]))
+            return
+        self.arrived.setdefault(video_id, set()).add(int(row["chunk_idx"]))
+        if num_chunks > 0:
+            self.ends[video_id] = (num_chunks, float(row["decoded_s"]), str(row["error"]))
+        end = self.ends.get(video_id)
+        if end is not None and len(self.arrived[video_id]) == end[0]:
+            self._commit(video_id, *end)
+
+    def finish(self) -> None:
+        """Wait for the last commits."""
+        while self.commits:
+            self._settle()
+
+    def _commit(self, video_id: str, num_chunks: int, decoded_s: float, error: str) -> None:
+        import ray
+
+        task = ray.remote(num_cpus=0)(commit_video)
+        self.commits[task.remote(self.plan, video_id, num_chunks, decoded_s)] = (video_id, decoded_s, error)
+        del self.arrived[video_id]
+        while len(self.commits) >= _COMMITS_IN_FLIGHT:
+            self._settle()
+
+    def _settle(self) -> None:
+        import ray
+
+        ready, _ = ray.wait(list(self.commits), num_returns=1)
+        video_id, decoded_s, error = self.commits.pop(ready[0])
+        video, num_snippets = self.videos[video_id], int(ray.get(ready[0]))
+        note = "; ".join(part for part in (error, length_note(video, decoded_s)) if part)
+        row = done_row(video, self.ledger, decoded_s, num_snippets, note)
+        self.ledger.add(row)
+        self.on_video(row)
+
+    def _fail(self, video_id: str, decoded_s: float, reason: str) -> None:
+        shutil.rmtree(part_path(self.plan, video_id, 0).parent, ignore_errors=True)
+        row = failed_row(self.videos[video_id], self.ledger, "decode", reason, decoded_s or None)
+        self.ledger.add(row)
+        self.on_video(row)
+
+
+def _chunks_done(
+    plan: ExtractionPlan, todo: Sequence[Video], resources: ResourcesSection, capacity: Capacity
+) -> Iterator[dict[str, Any]]:
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.target_max_block_size = _BLOCK_BYTES  # 128 MiB by default: twice the memory of a decoder
+    context.enable_progress_bars = False
+    rows = [{"video_id": video.video_id, "path": video.path} for video in todo]
+    actors = ray.data.ActorPoolStrategy(min_size=1, max_size=resources.forward_actors)
+    gpus = {"num_gpus": resources.gpus_per_worker} if capacity.gpu else {}
+    dataset = (
+        ray.data.from_items(rows, override_num_blocks=len(rows))
+        .map_batches(decode_chunks, fn_kwargs={"plan": plan}, batch_size=1, num_cpus=resources.decode_cpus)
+        .map_batches(
+            Forward,
+            fn_constructor_kwargs={"plan": plan},
+            batch_size=1,
+            num_cpus=resources.forward_cpus,
+            compute=actors,
+            **gpus,
+        )
+    )
+    batches: Iterator[dict[str, Any]] = iter(dataset.iter_batches(batch_size=None, batch_format="numpy"))
+    return batches
+
+
+def _chunk_row(
+    video_id: str, chunk: FrameChunk, num_chunks: int, decoded_s: float, error: str
+) -> dict[str, NDArray[Any]]:
+    return {
+        "video_id": np.array([video_id]),
+        "chunk_idx": np.array([chunk.chunk_idx]),
+        "num_valid": np.array([chunk.num_valid]),
+        "num_chunks": np.array([num_chunks]),
+        "decoded_s": np.array([decoded_s]),
+        "error": np.array([error]),
+        "frames": chunk.frames[None],
+    }

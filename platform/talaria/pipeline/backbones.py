@@ -1,0 +1,214 @@
+"""Stages before the features are there: clips, fine-tuning, extraction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from talaria.config.fingerprint import fingerprint, plain
+from talaria.config.schema import BackboneNode, FinetuneSection
+from talaria.data.timebase import clip_start_idx
+from talaria.features.clips import ClipPlan, made_clips, make_clips
+from talaria.features.extraction import ExtractionPlan, extract
+from talaria.features.requests import StageLimits
+from talaria.log import BOARD
+from talaria.pipeline.session import Session
+from talaria.pipeline.trainings import Training, run_trainings
+from talaria.records import Dataset
+from talaria.seeds import content_seed
+from talaria.store.artifact import Artifact
+from talaria.store.checkpoint import read_card, weights_digest
+from talaria.store.feature_store import FeatureContract, FeatureStore
+from talaria.store.ledger import Ledger, LedgerRow
+from talaria.training.job import ClipSource, TrainJob
+from talaria_models.registry import ModelConfig, build
+
+_LAYER = "global average of the last stage"
+_RESIZE = "whole frame, aspect not kept"
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """The clips that one or more backbones are fine-tuned on."""
+
+    artifact: Artifact
+    plan: ClipPlan
+
+
+def clip_sets(session: Session, dataset: Dataset) -> dict[str, ClipSet]:
+    """For each backbone that is fine-tuned its clips; backbones with the same clip settings share them."""
+    return {
+        name: _clip_set(session, dataset, node, node.finetune)
+        for name, node in session.config.backbones.items()
+        if node.finetune is not None
+    }
+
+
+def cut_missing_clips(session: Session, dataset: Dataset, retry_failed: bool = False) -> dict[str, ClipSet]:
+    """Stage `clips`: cut what is not there yet."""
+    sets = clip_sets(session, dataset)
+    config = session.config
+    missing = {str(s.artifact.folder): s for s in sets.values() if retry_failed or not s.artifact.finished()}
+    if sets and not missing:
+        session.skipped("clips", f"{len(sets)} backbones")
+    videos = dataset.subset(config.data.train_subset)
+    for clips in missing.values():
+        with session.stage("clips", f"{len(videos)} training videos"), BOARD.step("clips", len(videos)) as step:
+            _ = session.capacity
+            clips.artifact.begin()
+            ledger = Ledger(clips.artifact.folder)
+            step.advance(len(ledger.rows))
+            make_clips(clips.plan, videos, ledger, _limits(session, retry_failed), lambda row: step.advance())
+            clips.artifact.commit(videos=len(ledger.rows), failed=len(ledger.failed()))
+    return sets
+
+
+def finetune_missing(session: Session, sets: dict[str, ClipSet]) -> dict[str, Path]:
+    """Stage `finetune`: returns the folder of each backbone's weights."""
+    folders: dict[str, Path] = {}
+    trainings: list[Training] = []
+    for name, node in session.config.backbones.items():
+        if node.finetune is None:
+            folders[name] = Path(str(node.checkpoint)).expanduser().resolve()
+            continue
+        training = _finetuning(session, name, node, node.finetune, sets[name])
+        folders[name] = training.artifact.folder
+        trainings.append(training)
+    run_trainings(session, "finetune", trainings)
+    return folders
+
+
+def extract_missing(
+    session: Session, dataset: Dataset, models: dict[str, Path], retry_failed: bool = False
+) -> dict[str, FeatureStore]:
+    """Stage `features`: dense features of every video by every backbone."""
+    stores: dict[str, FeatureStore] = {}
+    for name, node in session.config.backbones.items():
+        contract = make_contract(node, models[name], dataset)
+        fields = {"contract": contract, "chunk_clips": node.chunk_clips}
+        artifact = session.artifact("features", name, "1", fields)
+        stores[name] = FeatureStore(artifact.folder)
+        ledger = Ledger(artifact.folder)
+        ids = {video.video_id for video in dataset.videos}
+        if artifact.finished() and ids <= ledger.rows.keys() and not retry_failed:
+            session.skipped("features", f"{name}: {len(ledger.rows)} videos")
+            continue
+        detail = f"{name}: {len(dataset.videos)} videos"
+        with session.stage("features", detail), BOARD.step(f"features {name}", len(dataset.videos)) as step:
+            artifact.begin()
+            stores[name].write_contract(contract)
+            plan = ExtractionPlan(
+                str(artifact.folder),
+                str(models[name]),
+                node.clip,
+                node.chunk_clips,
+                node.feature_dtype,
+                session.config.data.decode_limit_s,
+            )
+            ledger = Ledger(artifact.folder)
+            step.advance(len(ledger.rows))
+
+            def on_video(row: LedgerRow, step: Any = step) -> None:
+                step.advance(note=row.video_id)
+
+            limits = _limits(session, retry_failed)
+            extract(plan, dataset.videos, ledger, limits, session.config.resources, session.capacity, on_video)
+            artifact.commit(videos=len(ledger.rows), failed=len(ledger.failed()))
+    return stores
+
+
+def make_contract(node: BackboneNode, model: Path, dataset: Dataset) -> FeatureContract:
+    """What features of this backbone are, before any is computed."""
+    saved = read_card(model)
+    return FeatureContract(
+        backbone=plain(saved.config),
+        weights=weights_digest(model),
+        fps=node.clip.fps,
+        num_frames=node.clip.num_frames,
+        stride_frames=node.clip.stride_frames,
+        height=node.clip.height,
+        width=node.clip.width,
+        first_frame_idx=clip_start_idx(0, node.clip),
+        resize=_RESIZE,
+        dtype=node.feature_dtype,
+        layer=_LAYER,
+        feature_dim=int(saved.card["feature_dim"]),
+        classes=tuple(saved.card["classes"]),
+    )
+
+
+def _clip_set(session: Session, dataset: Dataset, node: BackboneNode, finetune: FinetuneSection) -> ClipSet:
+    data = session.config.data
+    videos = dataset.subset(data.train_subset)
+    seed = content_seed(session.config.run.seed, "clips")
+    fields = {
+        "clip": node.clip,
+        "clips_per_segment": finetune.clips_per_segment,
+        "background_clips_per_video": finetune.background_clips_per_video,
+        "length_tolerance_frac": data.length_tolerance_frac,
+        "classes": dataset.classes,
+        "videos": fingerprint([(v.video_id, v.duration_s, v.annotations) for v in videos]),
+        "seed": seed,
+    }
+    key = fingerprint([node.clip, finetune.clips_per_segment, finetune.background_clips_per_video])[:8]
+    artifact = session.artifact("clips", key, "1", fields)
+    plan = ClipPlan(
+        folder=str(artifact.folder),
+        spec=node.clip,
+        classes=dataset.classes,
+        clips_per_segment=finetune.clips_per_segment,
+        background_clips=finetune.background_clips_per_video,
+        seed=seed,
+        decode_limit_s=data.decode_limit_s,
+        length_tolerance_frac=data.length_tolerance_frac,
+    )
+    return ClipSet(artifact, plan)
+
+
+def _finetuning(
+    session: Session, name: str, node: BackboneNode, finetune: FinetuneSection, clips: ClipSet
+) -> Training:
+    start_from = str(Path(node.checkpoint).expanduser().resolve()) if node.checkpoint else None
+    seed = content_seed(session.config.run.seed, "finetune", name)
+    fields = {
+        "clips": clips.artifact.fingerprint,
+        "model": node.model,
+        "finetune": finetune,
+        "seed": seed,
+        "start_from": weights_digest(Path(start_from)) if start_from else None,
+    }
+    artifact = session.artifact("finetune", name, "1", fields)
+    sizes = {
+        "num_classes": len(clips.plan.classes) + 1,
+        "num_frames": node.clip.num_frames,
+        "height": node.clip.height,
+        "width": node.clip.width,
+    }
+    files, labels = made_clips(clips.plan, Ledger(clips.artifact.folder))
+    job = TrainJob(
+        name=name,
+        model=node.model,
+        sizes=sizes,
+        optim=finetune.optim,
+        source=ClipSource(files, labels, node.clip, finetune.flip),
+        seed=seed,
+        out=str(artifact.folder),
+        card={"classes": clips.plan.classes, "feature_dim": feature_dim(node.model, sizes), "clip": plain(node.clip)},
+        label_smoothing=finetune.label_smoothing,
+        start_from=start_from,
+    )
+    return Training(artifact, job, {"model": node.model, "finetune": finetune, "clip": node.clip})
+
+
+def feature_dim(config: ModelConfig, sizes: dict[str, int]) -> int:
+    """Channels of a backbone's features, without giving its weights memory."""
+    with torch.device("meta"):
+        return int(build(config, **sizes).feature_dim)  # type: ignore[arg-type]
+
+
+def _limits(session: Session, retry_failed: bool) -> StageLimits:
+    data = session.config.data
+    return StageLimits(data.decode_limit_s, data.max_failed_frac, retry_failed)

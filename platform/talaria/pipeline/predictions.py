@@ -1,0 +1,90 @@
+"""Stage `predict`: raw predictions of every member on the videos that weights are learned and judged on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from talaria.config.fingerprint import fingerprint
+from talaria.log import BOARD
+from talaria.pipeline.graph import HeadNode, detector_heads
+from talaria.pipeline.heads import TrainedHeads
+from talaria.pipeline.session import Session
+from talaria.pipeline.videos import with_features
+from talaria.prediction.predict import MemberPlan, predict
+from talaria.prediction.raw import RawMeta
+from talaria.records import Dataset
+from talaria.store.artifact import Artifact
+from talaria.store.checkpoint import weights_digest
+from talaria.store.feature_store import FeatureStore
+from talaria.store.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One member's predictions: the artifact's folder holds them in `raw/`."""
+
+    head: HeadNode
+    artifact: Artifact
+    plan: MemberPlan
+
+
+def predict_missing(
+    session: Session, dataset: Dataset, stores: dict[str, FeatureStore], heads: TrainedHeads
+) -> list[Predicted]:
+    """Predict with every member whose predictions are not there yet."""
+    members = [_member(session, dataset, stores, heads, head) for head in detector_heads(session.config)]
+    missing = [member for member in members if not member.artifact.finished()]
+    if not missing:
+        session.skipped("predict", f"{len(members)} members")
+        return members
+    total = sum(len(member.plan.video_ids) for member in missing)
+    with session.stage("predict", f"{len(missing)} members, {total} predictions"):
+        capacity = session.capacity
+        for member in missing:
+            member.artifact.begin()
+        with BOARD.step("predict", total) as step:
+            predict([member.plan for member in missing], session.config.resources, capacity, step.advance)
+        for member in missing:
+            member.artifact.commit(videos=len(member.plan.video_ids))
+    return members
+
+
+def _member(
+    session: Session,
+    dataset: Dataset,
+    stores: dict[str, FeatureStore],
+    heads: TrainedHeads,
+    head: HeadNode,
+) -> Predicted:
+    data, store = session.config.data, stores[head.backbone]
+    ids = with_features(dataset, (data.fit_subset, data.judge_subset), Ledger(store.folder))
+    detector = heads.detectors[head.name]
+    classifier = heads.classifiers.get(head.backbone)
+    meta = RawMeta(
+        member=head.name,
+        classes=dataset.classes,
+        dataset=dataset_fingerprint(dataset, data.fit_subset, data.judge_subset),
+        video_ids=ids,
+    )
+    fields = {
+        "detector": weights_digest(detector),
+        "classifier": weights_digest(classifier) if classifier else None,
+        "features": store.contract.fingerprint,
+        "meta": meta,
+    }
+    artifact = session.artifact("predict", head.name, "1", fields)
+    plan = MemberPlan(
+        meta=meta,
+        out=str(artifact.folder),
+        detector=str(detector),
+        classifier=str(classifier) if classifier else None,
+        features=str(store.folder),
+        video_ids=ids,
+    )
+    return Predicted(head, artifact, plan)
+
+
+def dataset_fingerprint(dataset: Dataset, *subsets: str) -> str:
+    """What members must agree on: the videos of some subsets, their truth and the class list."""
+    videos = [v for name in dict.fromkeys(subsets) for v in dataset.subset(name)]
+    return fingerprint([dataset.classes, [(v.video_id, v.subset, v.duration_s, v.annotations) for v in videos]])

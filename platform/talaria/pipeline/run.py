@@ -1,0 +1,74 @@
+"""The stages in order. Each finds out by itself what is missing; nothing finished is done again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from talaria.config.schema import RunConfig
+from talaria.pipeline.backbones import cut_missing_clips, extract_missing, finetune_missing
+from talaria.pipeline.data import prepare_dataset
+from talaria.pipeline.fusion import fuse_and_judge
+from talaria.pipeline.heads import search_missing, train_missing
+from talaria.pipeline.predictions import predict_missing
+from talaria.pipeline.session import Session
+from talaria.pipeline.summary import show_summary, write_summary
+
+Stage = Literal["data", "clips", "finetune", "features", "search", "train", "predict", "report"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+
+def run_pipeline(
+    config: RunConfig,
+    home: Path,
+    runtime_env: Mapping[str, Any],
+    until: Stage = "report",
+    dry_run: bool = False,
+    retry_failed: bool = False,
+) -> None:
+    """Run a recipe up to and including a stage.
+
+    Args:
+        config: the resolved recipe.
+        home: folder below which runs/ lies, unless the recipe sets run.root.
+        runtime_env: how code reaches Ray's workers, from jobs/_bootstrap.py.
+        until: the last stage to run.
+        dry_run: print the resolved recipe and the stages, do nothing.
+        retry_failed: try the videos again that failed in an earlier call.
+
+    Raises:
+        TalariaError: everything that the user can mend.
+    """
+    if dry_run:
+        print(json.dumps(config.model_dump(mode="json"), indent=1))
+        print("stages:", " -> ".join(STAGES[: STAGES.index(until) + 1]))
+        return
+    with Session(config, home, runtime_env) as session:
+        for stage in chain(session, retry_failed):
+            if stage == until:
+                break
+        if until == "report":
+            show_summary(session)
+
+
+def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
+    """The stages one after the other, each with the result of those before; yields when one is finished."""
+    dataset = prepare_dataset(session)
+    yield "data"
+    clips = cut_missing_clips(session, dataset, retry_failed)
+    yield "clips"
+    backbones = finetune_missing(session, clips)
+    yield "finetune"
+    stores = extract_missing(session, dataset, backbones, retry_failed)
+    yield "features"
+    nodes = search_missing(session, dataset, stores)
+    yield "search"
+    heads = train_missing(session, dataset, stores, nodes)
+    yield "train"
+    members = predict_missing(session, dataset, stores, heads)
+    yield "predict"
+    fused = fuse_and_judge(session, dataset, members)
+    write_summary(session, dataset, stores, fused)
+    yield "report"

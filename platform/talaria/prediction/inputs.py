@@ -1,0 +1,16 @@
+"""Stored features as a detector or classifier wants them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from talaria.data.timebase import resize_snippets
+from talaria.store.feature_store import VideoFeatures
+
+
+def resized_features(stored: VideoFeatures, stride_s: float, num_bins: int) -> Tensor:
+    """A video's features (1, C, num_bins) float32 over its whole decoded length."""
+    resized = resize_snippets(stored.features_TC, stored.decoded_s, stride_s, num_bins)
+    return torch.from_numpy(np.ascontiguousarray(resized.T[None], dtype=np.float32))

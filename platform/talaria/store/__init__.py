@@ -1,0 +1,1 @@
+"""Artifacts on disk: named folders whose record is written last."""

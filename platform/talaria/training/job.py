@@ -1,0 +1,78 @@
+"""What one training is: a frozen description that travels to the workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from talaria.config.schema import OptimSection
+from talaria.config.specs import ClipSpec
+from talaria.records import Annotation
+from talaria_models.registry import ModelConfig
+
+
+@dataclass(frozen=True)
+class LabelledVideo:
+    """A training video: where its truth lies in time, on its decoded length."""
+
+    video_id: str
+    duration_s: float
+    annotations: tuple[Annotation, ...]
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """Labelled clips that were sampled for fine-tuning.
+
+    Attributes:
+        files: absolute paths of the .npy files (n, L, H, W, 3) uint8, one per video.
+        labels: for each file the class index of each clip; background is the last class.
+        flip: mirror every clip with probability one half.
+    """
+
+    files: tuple[str, ...]
+    labels: tuple[tuple[int, ...], ...]
+    spec: ClipSpec
+    flip: bool
+
+
+@dataclass(frozen=True)
+class SnippetSource:
+    """Stored features of labelled videos, resized to a fixed number of bins.
+
+    Attributes:
+        folder: absolute path of the feature store.
+        num_bins: snippets after resizing.
+        classes: labels in class-index order.
+    """
+
+    folder: str
+    videos: tuple[LabelledVideo, ...]
+    num_bins: int
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One training.
+
+    Attributes:
+        model: config of the model; its `name` picks the task.
+        sizes: what the data decides, as `talaria_models.registry.build` takes it.
+        source: what it learns from.
+        seed: from content: the recipe's seed and the node's name.
+        out: absolute folder for metrics and the final model.
+        card: facts kept beside the weights (classes, contract, ...), JSON types only.
+        start_from: folder of a model whose weights it starts from, or None.
+    """
+
+    name: str
+    model: ModelConfig
+    sizes: dict[str, int]
+    optim: OptimSection
+    source: ClipSource | SnippetSource
+    seed: int
+    out: str
+    card: dict[str, Any]
+    label_smoothing: float = 0.0
+    start_from: str | None = None

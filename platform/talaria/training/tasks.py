@@ -1,0 +1,125 @@
+"""What differs between trainings: which data, targets and criterion belong to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from talaria.seeds import content_seed
+from talaria.training.datasets import ClipDataset, Sample, SnippetDataset, stacked
+from talaria.training.job import ClipSource, LabelledVideo, SnippetSource, TrainJob
+from talaria_models.backbones.batchnorm import recompute_statistics
+from talaria_models.backbones.criterion import ClipCriterion
+from talaria_models.backbones.pixels import normalise
+from talaria_models.base import Criterion
+from talaria_models.bmn.config import BMNConfig
+from talaria_models.bmn.criterion import BMNCriterion
+from talaria_models.bmn.targets import build_targets as bmn_targets
+from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.classifier.criterion import ClassifierCriterion
+from talaria_models.classifier.targets import build_targets as class_targets
+from talaria_models.registry import build
+
+_STATISTICS_BATCHES = 16
+
+
+class TrainingData(Protocol):
+    """A map-style dataset."""
+
+    def __len__(self) -> int: ...
+
+    def sample(self, index: int, draw: float) -> Sample:
+        """Inputs and targets of one sample; `draw` in [0, 1) is its share of randomness this epoch."""
+        ...
+
+    def describe(self, index: int) -> str:
+        """What a person calls this sample."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """A model with its data and criterion.
+
+    Attributes:
+        forward: runs the model on a batch.
+        finalize: what is left to do once all epochs are done.
+    """
+
+    model: nn.Module
+    dataset: TrainingData
+    criterion: Criterion
+    forward: Callable[[nn.Module, Mapping[str, Tensor]], Any]
+    finalize: Callable[[nn.Module, torch.device], None]
+
+
+def build_task(job: TrainJob) -> TrainingTask:
+    """The task of a job, by the kind of its model."""
+    model = build(job.model, **job.sizes)
+    if isinstance(job.source, ClipSource):
+        return _backbone_task(job, model, job.source)
+    return _head_task(job, model, job.source)
+
+
+def _backbone_task(job: TrainJob, model: nn.Module, source: ClipSource) -> TrainingTask:
+    mean, std = job.model.pixel_mean, job.model.pixel_std  # type: ignore[union-attr]
+    dataset = ClipDataset(source)
+
+    def forward(network: nn.Module, batch: Mapping[str, Tensor]) -> Any:
+        return network(normalise(batch["clips"], mean, std))
+
+    def finalize(network: nn.Module, device: torch.device) -> None:
+        """Batch-norm statistics of the last weights, over clips that the seed picks."""
+        size = job.optim.micro_batch_size
+        count = min(len(dataset), _STATISTICS_BATCHES * size)
+        picks = sorted(range(len(dataset)), key=lambda i: content_seed(job.seed, "statistics", i))[:count]
+        batches = (
+            normalise(stacked([dataset.sample(i, 1.0) for i in picks[b : b + size]])["clips"].to(device), mean, std)
+            for b in range(0, count, size)
+        )
+        recompute_statistics(network, batches)
+
+    return TrainingTask(model, dataset, ClipCriterion(job.label_smoothing), forward, finalize)
+
+
+def _head_task(job: TrainJob, model: nn.Module, source: SnippetSource) -> TrainingTask:
+    config = job.model
+    if isinstance(config, BMNConfig):
+        bmn = config
+
+        def detector_targets(video: LabelledVideo) -> Sample:
+            return bmn_targets(segments_frac(video), bmn)
+
+        dataset = SnippetDataset(source, detector_targets)
+        return _task(model, dataset, BMNCriterion(config))
+    assert isinstance(config, ClassifierConfig)
+    index = {label: position for position, label in enumerate(source.classes)}
+
+    def classifier_targets(video: LabelledVideo) -> Sample:
+        labels = sorted({index[annotation.label] for annotation in video.annotations})
+        return class_targets(labels, len(index))
+
+    labelled = SnippetSource(
+        source.folder, tuple(v for v in source.videos if v.annotations), source.num_bins, source.classes
+    )
+    return _task(model, SnippetDataset(labelled, classifier_targets), ClassifierCriterion())
+
+
+def _task(model: nn.Module, dataset: SnippetDataset, criterion: Criterion) -> TrainingTask:
+    def forward(network: nn.Module, batch: Mapping[str, Tensor]) -> Any:
+        return network(batch["features"])
+
+    def finalize(network: nn.Module, device: torch.device) -> None:
+        del network, device
+
+    return TrainingTask(model, dataset, criterion, forward, finalize)
+
+
+def segments_frac(video: LabelledVideo) -> Tensor:
+    """True segments (N, 2) as fractions of the video, cut to [0, 1]."""
+    rows = [(a.start_s / video.duration_s, a.end_s / video.duration_s) for a in video.annotations]
+    return torch.tensor(rows, dtype=torch.float64).reshape(-1, 2).clamp(0.0, 1.0)
