@@ -1,0 +1,1 @@
+"""Boundary-Matching Network: startness, endness and a map of proposal confidences."""

@@ -1,0 +1,179 @@
+"""BMN: Boundary-Matching Network for Temporal Action Proposal Generation.
+
+Lin, Liu, Li, Ding, Wen, 2019, arXiv 1907.09702. This version: logits in place of probabilities, boundary
+matching without the dense mask (`layers/boundary_matching.py`), videos shorter than the grid by a mask, and
+one canonical map orientation whatever the published layout of the weights.
+
+Letters: B batch, C channels, T snippets, D durations, M map channels (0 regression, 1 classification),
+P candidate segments inside the video, H hidden channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from talaria_models.bmn.config import BMNConfig
+from talaria_models.layers.boundary_matching import BoundaryMatching, SamplingGrid, convert_axes
+
+
+@dataclass(frozen=True)
+class BMNOutput:
+    """Logits of one batch.
+
+    Attributes:
+        start_logits_BT, end_logits_BT: startness and endness of each snippet.
+        map_logits_BMDT: confidence of segment [t, t + d + 1) at duration row d, start column t; channel 0 is
+            the tIoU regression, channel 1 the classification. Cells with t + d + 1 > T lie outside the video;
+            they hold what the published network gives there and mean nothing.
+    """
+
+    start_logits_BT: Tensor
+    end_logits_BT: Tensor
+    map_logits_BMDT: Tensor
+
+
+class BaseModule(nn.Module):
+    """Two grouped temporal convolutions shared by both evaluation modules."""
+
+    def __init__(self, config: BMNConfig, in_channels: int) -> None:
+        super().__init__()
+        hidden, groups = config.hidden_dim_1d, config.groups
+        self.conv1 = nn.Conv1d(in_channels, hidden, kernel_size=3, padding=1, groups=groups)
+        self.conv2 = nn.Conv1d(hidden, hidden, kernel_size=3, padding=1, groups=groups)
+
+    def forward(self, features_BCT: Tensor, mask_BT: Tensor | None) -> Tensor:
+        hidden_BHT = _masked(F.relu(self.conv1(features_BCT)), mask_BT)
+        return _masked(F.relu(self.conv2(hidden_BHT)), mask_BT)
+
+
+class BoundaryHead(nn.Module):
+    """One boundary probability per snippet; TEM holds one for starts and one for ends."""
+
+    def __init__(self, config: BMNConfig) -> None:
+        super().__init__()
+        hidden = config.hidden_dim_1d
+        self.conv = nn.Conv1d(hidden, hidden, kernel_size=3, padding=1, groups=config.groups)
+        self.score = nn.Conv1d(hidden, 1, kernel_size=1)
+
+    def forward(self, base_BHT: Tensor) -> Tensor:
+        logits_BT: Tensor = self.score(F.relu(self.conv(base_BHT))).squeeze(1)
+        return logits_BT
+
+
+class ProposalEvaluation(nn.Module):
+    """PEM: confidences of all candidate segments from their matched samples."""
+
+    def __init__(self, config: BMNConfig) -> None:
+        super().__init__()
+        self.axes = config.sampling
+        self.conv = nn.Conv1d(config.hidden_dim_1d, config.hidden_dim_1d, kernel_size=3, padding=1)
+        grid = SamplingGrid(
+            num_snippets=config.num_snippets,
+            num_samples=config.num_samples,
+            num_samples_per_bin=config.num_samples_per_bin,
+            boundary_ratio=config.boundary_ratio,
+            axes=config.sampling,
+        )
+        self.matching = BoundaryMatching(grid, config.hidden_dim_1d, config.hidden_dim_3d)
+        hidden = config.hidden_dim_2d
+        self.reduce = nn.Linear(config.hidden_dim_3d, hidden)
+        self.map_conv1 = nn.Conv2d(hidden, hidden, kernel_size=3, padding=1)
+        self.map_conv2 = nn.Conv2d(hidden, hidden, kernel_size=3, padding=1)
+        self.score = nn.Conv2d(hidden, 2, kernel_size=1)
+
+    def forward(self, base_BHT: Tensor, mask_BT: Tensor | None) -> Tensor:
+        features_BHT = _masked(F.relu(self.conv(base_BHT)), mask_BT)
+        map_BHXY = F.relu(self._matched_map(features_BHT, mask_BT))
+        square_BXY = None if mask_BT is None else mask_BT[:, :, None] & mask_BT[:, None, :]
+        map_BHXY = F.relu(self.map_conv1(_masked(map_BHXY, square_BXY)))
+        map_BHXY = F.relu(self.map_conv2(_masked(map_BHXY, square_BXY)))
+        return convert_axes(self.score(map_BHXY), self.axes, "duration_start")
+
+    def _matched_map(self, features_BHT: Tensor, mask_BT: Tensor | None) -> Tensor:
+        """Reduced vectors laid out as a map (B, H, X, Y) in the axes of the weights.
+
+        Cells outside the video share the vector of an all-zero sample: it is computed once.
+        """
+        matching = self.matching
+        size = matching.grid.num_snippets
+        rows_BPH = self.reduce(F.relu(matching(features_BHT)))
+        outside_H = self.reduce(F.relu(matching.bias_H)).to(rows_BPH.dtype)
+        if mask_BT is not None:
+            inside_BP = mask_BT[:, matching.start_P + matching.duration_P]
+            rows_BPH = torch.where(inside_BP[:, :, None], rows_BPH, outside_H)
+        cells_BQH = outside_H.expand(len(rows_BPH), size * size, -1)
+        cells_BQH = torch.index_copy(cells_BQH, 1, matching.cell_P, rows_BPH)
+        return cells_BQH.view(len(rows_BPH), size, size, -1).permute(0, 3, 1, 2)
+
+
+class BMN(nn.Module):
+    """Boundary-Matching Network: base module, temporal evaluation, proposal evaluation."""
+
+    def __init__(self, config: BMNConfig, in_channels: int) -> None:
+        """Build and initialise.
+
+        Args:
+            config: sizes and conventions.
+            in_channels: C of the features.
+
+        Raises:
+            ValueError: the groups do not divide in_channels.
+        """
+        super().__init__()
+        if in_channels % config.groups:
+            raise ValueError(
+                f"groups: found {config.groups}, expected a divisor of the {in_channels} feature channels"
+            )
+        self.config = config
+        self.base = BaseModule(config, in_channels)
+        self.start = BoundaryHead(config)
+        self.end = BoundaryHead(config)
+        self.proposals = ProposalEvaluation(config)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Set every weight.
+
+        Conv1d, Conv2d, Linear: weight and bias uniform in +-1/sqrt(fan_in), torch's default, as published.
+        BoundaryMatching: the same for its mixing weights, and its sampling structure.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+                module.reset_parameters()
+            elif isinstance(module, BoundaryMatching):
+                module.init_weights()
+
+    def forward(self, features_BCT: Tensor, mask_BT: Tensor | None = None) -> BMNOutput:
+        """Score every snippet and every candidate segment.
+
+        Args:
+            features_BCT: (B, C, T) with T = config.num_snippets.
+            mask_BT: (B, T) bool, true for the first snippets of each video up to its length; None when every
+                video fills the grid. Snippets beyond change nothing before them.
+
+        Returns:
+            Logits; those of masked snippets, and of segments that reach into them, mean nothing.
+
+        Raises:
+            ValueError: T is not config.num_snippets.
+        """
+        if features_BCT.shape[2] != self.config.num_snippets:
+            raise ValueError(
+                f"num_snippets: the model was built for {self.config.num_snippets} snippets, "
+                f"the features have {features_BCT.shape[2]}"
+            )
+        base_BHT = self.base(_masked(features_BCT, mask_BT), mask_BT)
+        return BMNOutput(
+            start_logits_BT=self.start(base_BHT),
+            end_logits_BT=self.end(base_BHT),
+            map_logits_BMDT=self.proposals(base_BHT, mask_BT),
+        )
+
+
+def _masked(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Zero (B, H, ...) where the (B, ...) mask is false, so that convolutions see it as padding."""
+    return hidden if mask is None else hidden * mask.unsqueeze(1).to(hidden.dtype)

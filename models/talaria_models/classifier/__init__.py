@@ -1,0 +1,1 @@
+"""A small classifier of whole videos on stored snippet features."""
