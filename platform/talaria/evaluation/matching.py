@@ -1,0 +1,150 @@
+"""Which truth each detection takes, for every tIoU threshold at once.
+
+The official code walks through the detections in rank order and lets each take its best truth that is still
+free. That is a stable matching in which all truths rank the detections alike, so the rounds of deferred
+acceptance reach the same result (Gale and Shapley, 1962): everyone asks for its best truth, a truth keeps the
+best-ranked asker, the others go on to their next truth. A few rounds over arrays replace a loop over
+detections.
+
+Letters: N detections, G truths, T thresholds, Q pairs of a detection and a truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from talaria.evaluation.arrays import Detections, FloatArray, GroundTruth, Groups, IntArray
+from talaria.evaluation.tiou import paired_tiou
+
+_BLOCK = 1 << 20
+"""Pairs compared at a time: bounds the memory, whatever the number of detections per video."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Detections with the truths of their group that they overlap enough.
+
+    Attributes:
+        row: (Q,) position in the list of detections that was asked for, ascending.
+        truth: (Q,) truth number; in file order within a row.
+        tiou: (Q,) at or above the floor; NaN for 0/0.
+    """
+
+    row: IntArray
+    truth: IntArray
+    tiou: FloatArray
+
+
+def overlapping_pairs(
+    truth: GroundTruth,
+    groups: Groups,
+    detections: Detections,
+    order: IntArray,
+    row_keys: IntArray,
+    floor: float,
+) -> Pairs:
+    """Every (detection, truth) of one group whose tIoU is at least `floor` or 0/0.
+
+    Args:
+        truth: the ground truth that `groups` groups.
+        groups: truths by key.
+        detections: all detections.
+        order: (N,) the rows: numbers of detections, in the order in which `Pairs.row` counts them.
+        row_keys: (N,) the key of each row.
+        floor: least tIoU, above 0.
+    """
+    group, known = groups.find(row_keys)
+    rows = np.flatnonzero(known)
+    group = group[rows]
+    counts = groups.sizes[group]
+    ends = np.cumsum(counts)
+    begins = ends - counts
+    found = [Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    low = 0
+    while low < rows.size:
+        high = max(int(np.searchsorted(ends, begins[low] + _BLOCK, "right")), low + 1)
+        taken = slice(low, high)
+        row = np.repeat(rows[taken], counts[taken])
+        nth = np.arange(row.size) - np.repeat(begins[taken] - begins[low], counts[taken])
+        owner = groups.order[np.repeat(groups.first[group[taken]], counts[taken]) + nth]
+        found.append(_overlapping(truth, detections, order[row], owner, row, floor))
+        low = high
+    return Pairs(
+        *(np.concatenate([getattr(part, name) for part in found]) for name in ("row", "truth", "tiou"))
+    )
+
+
+def _overlapping(
+    truth: GroundTruth, detections: Detections, number: IntArray, owner: IntArray, row: IntArray, floor: float
+) -> Pairs:
+    """The pairs (number, owner) that overlap enough."""
+    shares = paired_tiou(
+        detections.start_s[number], detections.end_s[number], truth.start_s[owner], truth.end_s[owner]
+    )
+    keep = ~(shares < floor)
+    return Pairs(row[keep], owner[keep], shares[keep])
+
+
+def match(truth: GroundTruth, detections: Detections, order: IntArray, thresholds: FloatArray) -> IntArray:
+    """The row that takes each truth, at each threshold.
+
+    Args:
+        truth: G truths.
+        detections: N detections; those of unknown videos take nothing.
+        order: (N,) from `ranked_by_class`: a row is a position in it, the smaller of two goes first.
+        thresholds: (T,) in (0, 1].
+
+    Returns:
+        (T, G) rows; N where nobody takes the truth.
+    """
+    num_rows, num_truths, num_classes = order.size, truth.start_s.size, len(truth.classes)
+    row_keys = (detections.video_idx * num_classes + detections.label_idx)[order]
+    groups, floor = truth.by_video_and_label, float(thresholds.min())
+    pairs = _by_preference(overlapping_pairs(truth, groups, detections, order, row_keys, floor))
+    rows, first = np.unique(pairs.row, return_index=True)
+    askers = np.repeat(np.arange(rows.size), np.diff(np.append(first, pairs.row.size)))
+    choices_TN = np.stack(
+        [np.bincount(askers[pairs.tiou >= threshold], minlength=rows.size) for threshold in thresholds]
+    )
+    taken = _accept(choices_TN, first, pairs.truth, num_truths)
+    return np.append(rows, num_rows)[taken].reshape(thresholds.size, num_truths)
+
+
+def _by_preference(pairs: Pairs) -> Pairs:
+    """Within a row the best truth first; 0/0 before all others; the later of equal ones first."""
+    worth = np.where(np.isnan(pairs.tiou), np.inf, pairs.tiou)
+    order = np.lexsort((-pairs.truth, -worth, pairs.row))
+    return Pairs(pairs.row[order], pairs.truth[order], worth[order])
+
+
+def _accept(choices_TN: IntArray, first: IntArray, wishes: IntArray, num_truths: int) -> IntArray:
+    """Deferred acceptance at all thresholds at once.
+
+    Args:
+        choices_TN: how many of its wishes each asker may voice at each threshold.
+        first: (N,) where each asker's wishes begin.
+        wishes: (Q,) truths, best first.
+        num_truths: G.
+
+    Returns:
+        (T * G,) the asker that holds each truth; N where none does.
+    """
+    num_thresholds, nobody = choices_TN.shape
+    choices = choices_TN.ravel()
+    holder = np.full(num_thresholds * num_truths, nobody, np.int64)
+    best = np.empty_like(holder)
+    refused = np.zeros(choices.size, np.int64)
+    asking = np.flatnonzero(choices)
+    while asking.size:
+        level, asker = np.divmod(asking, nobody)
+        truth = level * num_truths + wishes[first[asker] + refused[asking]]
+        best[truth[::-1]] = asker[::-1]  # of equal indices the last is stored: the best-ranked asker
+        wins = (best[truth] == asker) & (asker < holder[truth])
+        ousted = holder[truth[wins]]
+        losers = np.concatenate([asking[~wins], (level[wins] * nobody + ousted)[ousted < nobody]])
+        holder[truth[wins]] = asker[wins]
+        refused[losers] += 1
+        asking = np.sort(losers[refused[losers] < choices[losers]])
+    return holder
