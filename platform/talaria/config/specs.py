@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+_MOST_CLASSES = 10
+
 
 @dataclass(frozen=True)
 class ClipSpec:
@@ -43,3 +45,55 @@ class ClipSpec:
     def stride_s(self) -> float:
         """Seconds that one snippet stands for."""
         return self.stride_frames / self.fps
+
+
+@dataclass(frozen=True)
+class DemoSpec:
+    """Size and shape of the demo set; the same spec gives the same videos."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    seed: int = 0
+    num_training: int = 40
+    num_validation: int = 12
+    num_testing: int = 12
+    num_classes: int = 8
+    """Kinds of motion, at most 10 (those of data/demo_motion.py)."""
+    min_duration_s: float = 30.0
+    max_duration_s: float = 120.0
+    """Lengths are skewed to the short end."""
+    num_broken: int = 1
+    """Training videos whose file is cut off, so that it does not open."""
+    num_short: int = 1
+    """Training videos that are annotated as a fifth longer than their file."""
+
+    def __post_init__(self) -> None:
+        """Refuse a set that cannot be rendered.
+
+        Raises:
+            ValueError: one line for every field at fault.
+        """
+        lowest = {"seed": 0, "num_training": 1, "num_validation": 0, "num_testing": 0, "num_classes": 2}
+        lowest |= {"num_broken": 0, "num_short": 0}
+        problems = [
+            f"{field}: expected a whole number of at least {low}, got {getattr(self, field)!r}"
+            for field, low in lowest.items()
+            if not isinstance(getattr(self, field), int) or getattr(self, field) < low
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        if self.num_classes > _MOST_CLASSES:
+            problems.append(f"num_classes: expected at most {_MOST_CLASSES}, got {self.num_classes}")
+        num_flawed = self.num_broken + self.num_short
+        if num_flawed >= self.num_training:
+            problems.append(
+                f"num_training: expected more than the {num_flawed} of num_broken and num_short together, "
+                f"got {self.num_training}"
+            )
+        if not 4 <= self.min_duration_s <= self.max_duration_s < math.inf:
+            problems.append(
+                "min_duration_s: expected 4 <= min_duration_s <= max_duration_s, "
+                f"got {self.min_duration_s!r} and {self.max_duration_s!r}"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))

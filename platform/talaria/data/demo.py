@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from talaria.config.fingerprint import differences
+from talaria.config.specs import DemoSpec
 from talaria.data.demo_plan import VideoPlan, plan_videos
-from talaria.data.demo_spec import DemoSpec
 from talaria.data.demo_video import render_video
 from talaria.errors import DataError
 

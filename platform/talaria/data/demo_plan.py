@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from talaria.config.specs import DemoSpec
 from talaria.data.demo_motion import PATTERNS, Instance
-from talaria.data.demo_spec import DemoSpec
 from talaria.seeds import content_seed
 
 _SIZES = ((128, 96), (160, 90), (96, 128), (144, 108), (160, 120))
