@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talaria.data.decoding import DecodedSummary, decode_frames
+from talaria.cluster.data import ray_data
 from talaria.config.specs import ClipSpec
 from talaria.errors import DataError
 from talaria.features.requests import OnVideo, StageLimits, done_row, failed_row, length_note, rows_of, unfinished
@@ -67,9 +68,8 @@ def clips_path(plan: ClipPlan, video_id: str) -> Path:
 
 def cut_video(batch: Mapping[str, NDArray[Any]], plan: ClipPlan) -> dict[str, NDArray[Any]]:
     """A Ray Data map over one video: decode it, leave its clips on disk, say what came of it."""
-    video_id, path = str(batch["video_id"][0]), str(batch["path"][0])
+    video_id = str(batch["video_id"][0])
     notes = tuple(Annotation(*note) for note in json.loads(str(batch["annotations"][0])))
-    summary = DecodedSummary()
     seed = content_seed(plan.seed, "clips", video_id)
     wanted = draw_clips(
         notes,
@@ -80,31 +80,33 @@ def cut_video(batch: Mapping[str, NDArray[Any]], plan: ClipPlan) -> dict[str, ND
         plan.background_clips,
         seed,
     )
+    summary = DecodedSummary()
     try:
-        frames = decode_frames(path, plan.spec, time_limit_s=plan.decode_limit_s, summary=summary)
-        clips, num_frames = cut_clips(frames, wanted, plan.spec)
-        error = "" if num_frames else "no frame could be decoded"
+        stream = decode_frames(str(batch["path"][0]), plan.spec, time_limit_s=plan.decode_limit_s, summary=summary)
+        clips, _ = cut_clips(stream, wanted, plan.spec)
     except DataError as failure:
-        clips, error = np.zeros((0,), np.uint8), str(failure)
-    if not error:
-        target = clips_path(plan, video_id)
-        with written_aside(target.with_suffix(".json")) as aside:
-            aside.write_text(json.dumps([clip.label for clip in wanted]))
-        with written_aside(target) as aside, aside.open("wb") as file:
-            np.save(file, clips)
+        return _answer(video_id, 0, 0.0, str(failure), "")
+    target = clips_path(plan, video_id)
+    with written_aside(target.with_suffix(".json")) as aside:
+        aside.write_text(json.dumps([clip.label for clip in wanted]))
+    with written_aside(target) as aside, aside.open("wb") as file:
+        np.save(file, clips)
+    return _answer(video_id, len(clips), summary.duration_s, "", summary.error or "")
+
+
+def _answer(
+    video_id: str, num_clips: int, decoded_s: float, error: str, oddity: str
+) -> dict[str, NDArray[Any]]:
     return {
         "video_id": np.array([video_id]),
-        "num_clips": np.array([len(clips)]),
-        "decoded_s": np.array([summary.duration_s]),
+        "num_clips": np.array([num_clips]),
+        "decoded_s": np.array([decoded_s]),
         "error": np.array([error]),
-        "oddity": np.array([summary.error or ""]),
+        "oddity": np.array([oddity]),
     }
 
 
 def _cut_all(plan: ClipPlan, todo: Sequence[Video]) -> Any:
-    import ray.data
-
-    ray.data.DataContext.get_current().enable_progress_bars = False
     rows = [
         {
             "video_id": video.video_id,
@@ -114,7 +116,7 @@ def _cut_all(plan: ClipPlan, todo: Sequence[Video]) -> Any:
         }
         for video in todo
     ]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+    dataset = ray_data().from_items(rows, override_num_blocks=len(rows)).map_batches(
         cut_video, fn_kwargs={"plan": plan}, batch_size=1, num_cpus=1
     )
     return dataset.iter_batches(batch_size=None, batch_format="numpy")

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from talaria.cluster.connect import Capacity
+from talaria.cluster.data import ray_data
 from talaria.config.schema import ResourcesSection
 from talaria.data.decoding import DecodedSummary, decode_frames
 from talaria.config.specs import ClipSpec
@@ -39,7 +40,6 @@ from talaria.store.ledger import Ledger
 from talaria.store.checkpoint import load_model
 from talaria_models.backbones.pixels import normalise
 
-_BLOCK_BYTES = 16 * 2**20
 _COMMITS_IN_FLIGHT = 16
 
 
@@ -92,24 +92,22 @@ def extract(
 
 def decode_chunks(batch: Mapping[str, NDArray[Any]], plan: ExtractionPlan) -> Iterator[dict[str, NDArray[Any]]]:
     """A Ray Data map over one video: its chunks, the last of which says how many there are and what went wrong."""
-    video_id, path = str(batch["video_id"][0]), str(batch["path"][0])
+    video_id = str(batch["video_id"][0])
     summary = DecodedSummary()
     held: FrameChunk | None = None
-    error = ""
     try:
-        frames = decode_frames(path, plan.spec, time_limit_s=plan.decode_limit_s, summary=summary)
-        for chunk in frame_chunks(frames, plan.spec, plan.chunk_clips):
+        stream = decode_frames(str(batch["path"][0]), plan.spec, time_limit_s=plan.decode_limit_s, summary=summary)
+        for chunk in frame_chunks(stream, plan.spec, plan.chunk_clips):
             if held is not None:
                 yield _chunk_row(video_id, held, 0, 0.0, "")
             held = chunk
     except DataError as failure:
-        error = str(failure)
-    decoded_s = summary.duration_s
-    if held is None or error:
-        nothing = np.zeros((chunk_frames(plan.spec, plan.chunk_clips), plan.spec.height, plan.spec.width, 3), np.uint8)
-        yield _chunk_row(video_id, FrameChunk(0, 0, nothing), -1, decoded_s, error or "no frame could be decoded")
+        held, reason = None, str(failure)
+    if held is None:
+        shape = (chunk_frames(plan.spec, plan.chunk_clips), plan.spec.height, plan.spec.width, 3)
+        yield _chunk_row(video_id, FrameChunk(0, 0, np.zeros(shape, np.uint8)), -1, 0.0, reason)
         return
-    yield _chunk_row(video_id, held, held.chunk_idx + 1, decoded_s, summary.error or "")
+    yield _chunk_row(video_id, held, held.chunk_idx + 1, summary.duration_s, summary.error or "")
 
 
 class Forward:
@@ -181,7 +179,7 @@ class _Collector:
         """One chunk is done."""
         video_id, num_chunks = str(row["video_id"]), int(row["num_chunks"])
         if num_chunks < 0:
-            self._fail(video_id, float(row["decoded_s"]), str(row["error"]))
+            self._fail(video_id, str(row["error"]))
             return
         self.arrived.setdefault(video_id, set()).add(int(row["chunk_idx"]))
         if num_chunks > 0:
@@ -215,9 +213,9 @@ class _Collector:
         self.ledger.add(row)
         self.on_video(row)
 
-    def _fail(self, video_id: str, decoded_s: float, reason: str) -> None:
+    def _fail(self, video_id: str, reason: str) -> None:
         shutil.rmtree(part_path(self.plan, video_id, 0).parent, ignore_errors=True)
-        row = failed_row(self.videos[video_id], self.ledger, "decode", reason, decoded_s or None)
+        row = failed_row(self.videos[video_id], self.ledger, "decode", reason, None)
         self.ledger.add(row)
         self.on_video(row)
 
@@ -225,16 +223,12 @@ class _Collector:
 def _chunks_done(
     plan: ExtractionPlan, todo: Sequence[Video], resources: ResourcesSection, capacity: Capacity
 ) -> Iterator[dict[str, Any]]:
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.target_max_block_size = _BLOCK_BYTES  # 128 MiB by default: twice the memory of a decoder
-    context.enable_progress_bars = False
+    data = ray_data()
     rows = [{"video_id": video.video_id, "path": video.path} for video in todo]
-    actors = ray.data.ActorPoolStrategy(min_size=1, max_size=resources.forward_actors)
+    actors = data.ActorPoolStrategy(min_size=1, max_size=resources.forward_actors)
     gpus = {"num_gpus": resources.gpus_per_worker} if capacity.gpu else {}
     dataset = (
-        ray.data.from_items(rows, override_num_blocks=len(rows))
+        data.from_items(rows, override_num_blocks=len(rows))
         .map_batches(decode_chunks, fn_kwargs={"plan": plan}, batch_size=1, num_cpus=resources.decode_cpus)
         .map_batches(
             Forward,

@@ -31,14 +31,12 @@ class TrainedHeads:
     """What was trained.
 
     Attributes:
-        classifiers: folder of the classifier of each backbone.
-        detectors: folder of each detector, by its name.
-        nodes: the detectors' settings as they were trained.
+        classifiers: the classifier of each backbone.
+        detectors: each detector by its name.
     """
 
-    classifiers: dict[str, Path]
-    detectors: dict[str, Path]
-    nodes: dict[str, DetectorNode]
+    classifiers: dict[str, Training]
+    detectors: dict[str, Training]
 
 
 def search_missing(session: Session, dataset: Dataset, stores: dict[str, FeatureStore]) -> dict[str, DetectorNode]:
@@ -99,11 +97,7 @@ def train_missing(
         for head in detector_heads(session.config)
     }
     run_trainings(session, "train", [*detectors.values(), *classifiers.values()])
-    return TrainedHeads(
-        {name: training.artifact.folder for name, training in classifiers.items()},
-        {name: training.artifact.folder for name, training in detectors.items()},
-        nodes,
-    )
+    return TrainedHeads(classifiers, detectors)
 
 
 def _detector(

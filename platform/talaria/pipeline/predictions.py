@@ -9,6 +9,7 @@ from talaria.log import BOARD
 from talaria.pipeline.graph import HeadNode, detector_heads
 from talaria.pipeline.heads import TrainedHeads
 from talaria.pipeline.session import Session
+from talaria.pipeline.trainings import Training
 from talaria.pipeline.videos import with_features
 from talaria.prediction.predict import MemberPlan, predict
 from talaria.prediction.raw import RawMeta
@@ -17,26 +18,27 @@ from talaria.store.artifact import Artifact
 from talaria.store.checkpoint import weights_digest
 from talaria.store.feature_store import FeatureStore
 from talaria.store.ledger import Ledger
+from talaria.tracking.mlflow_tracker import MEMBER_TAG, PREDICTIONS_TAG
 
 
 @dataclass(frozen=True)
 class Predicted:
     """One member's predictions: the artifact's folder holds them in `raw/`."""
 
-    head: HeadNode
+    training: Training
     artifact: Artifact
     plan: MemberPlan
 
 
 def predict_missing(
     session: Session, dataset: Dataset, stores: dict[str, FeatureStore], heads: TrainedHeads
-) -> list[Predicted]:
+) -> None:
     """Predict with every member whose predictions are not there yet."""
     members = [_member(session, dataset, stores, heads, head) for head in detector_heads(session.config)]
     missing = [member for member in members if not member.artifact.finished()]
     if not missing:
         session.skipped("predict", f"{len(members)} members")
-        return members
+        return
     total = sum(len(member.plan.video_ids) for member in missing)
     with session.stage("predict", f"{len(missing)} members, {total} predictions"):
         capacity = session.capacity
@@ -45,8 +47,16 @@ def predict_missing(
         with BOARD.step("predict", total) as step:
             predict([member.plan for member in missing], session.config.resources, capacity, step.advance)
         for member in missing:
+            _offer(session, member)
             member.artifact.commit(videos=len(member.plan.video_ids))
-    return members
+
+
+def _offer(session: Session, member: Predicted) -> None:
+    """Say in MLflow where a detector's predictions lie, and make it a member until a person says otherwise."""
+    run = member.training.run(session, "train")
+    session.tracker.tag(run, PREDICTIONS_TAG, str(member.plan.folder))
+    session.tracker.tag(run, MEMBER_TAG, "yes")
+    session.tracker.finish(run)
 
 
 def _member(
@@ -58,13 +68,16 @@ def _member(
 ) -> Predicted:
     data, store = session.config.data, stores[head.backbone]
     ids = with_features(dataset, (data.fit_subset, data.judge_subset), Ledger(store.folder))
-    detector = heads.detectors[head.name]
-    classifier = heads.classifiers.get(head.backbone)
+    training, classified = heads.detectors[head.name], heads.classifiers.get(head.backbone)
+    detector = training.artifact.folder
+    classifier = classified.artifact.folder if classified else None
     meta = RawMeta(
         member=head.name,
         classes=dataset.classes,
         dataset=dataset_fingerprint(dataset, data.fit_subset, data.judge_subset),
+        split="+".join(dict.fromkeys((data.fit_subset, data.judge_subset))),
         video_ids=ids,
+        time_base="decoded",
     )
     fields = {
         "detector": weights_digest(detector),
@@ -81,7 +94,7 @@ def _member(
         features=str(store.folder),
         video_ids=ids,
     )
-    return Predicted(head, artifact, plan)
+    return Predicted(training, artifact, plan)
 
 
 def dataset_fingerprint(dataset: Dataset, *subsets: str) -> str:

@@ -67,8 +67,19 @@ def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
     yield "search"
     heads = train_missing(session, dataset, stores, nodes)
     yield "train"
-    members = predict_missing(session, dataset, stores, heads)
+    predict_missing(session, dataset, stores, heads)
     yield "predict"
-    fused = fuse_and_judge(session, dataset, members)
-    write_summary(session, dataset, stores, fused)
+    write_summary(session, dataset, fuse_and_judge(session, dataset))
     yield "report"
+
+
+def fuse_members(config: RunConfig, home: Path, runtime_env: Mapping[str, Any]) -> None:
+    """Only the last link: learn weights over the members that the filter finds, judge them, show the table.
+
+    Raises:
+        TalariaError: everything that the user can mend.
+    """
+    with Session(config, home, runtime_env) as session:
+        dataset = prepare_dataset(session)
+        write_summary(session, dataset, fuse_and_judge(session, dataset))
+        show_summary(session)

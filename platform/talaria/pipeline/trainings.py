@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from talaria.config.fingerprint import plain
 from talaria.log import BOARD
 from talaria.pipeline.session import Session
 from talaria.store.artifact import Artifact
+from talaria.store.checkpoint import CARD, WEIGHTS
+from talaria.tracking.mlflow_tracker import RunRef
 from talaria.training.job import TrainJob
 from talaria.training.loop import METRICS
 from talaria.training.trainer import fit
@@ -24,6 +25,11 @@ class Training:
     artifact: Artifact
     job: TrainJob
     params: Mapping[str, Any]
+
+    def run(self, session: Session, stage: str) -> RunRef:
+        """The training's MLflow run."""
+        tags = {"talaria.model": self.job.model.name}
+        return session.child(self.artifact, stage, {**self.params, "seed": self.job.seed}, tags)
 
 
 def run_trainings(session: Session, stage: str, trainings: Sequence[Training]) -> None:
@@ -50,7 +56,7 @@ def run_trainings(session: Session, stage: str, trainings: Sequence[Training]) -
 def _run(session: Session, stage: str, training: Training) -> None:
     artifact, job = training.artifact, training.job
     artifact.begin()
-    run = session.child(artifact, stage, {**training.params, "seed": job.seed}, {"talaria.model": job.model.name})
+    run = training.run(session, stage)
     with BOARD.step(f"{stage} {artifact.folder.name}", job.optim.epochs) as step:
 
         def on_epoch(metrics: dict[str, float]) -> None:
@@ -59,7 +65,7 @@ def _run(session: Session, stage: str, training: Training) -> None:
         fit(job, session.config.resources, session.capacity, on_epoch)
     metrics_path = Path(job.out) / METRICS
     session.tracker.sync_metrics(run, metrics_path)
-    artifact.commit(model=plain(job.model), sizes=job.sizes, run_id=run.run_id)
-    session.tracker.artifact(run, artifact.folder / "model.json", "model")
-    session.tracker.artifact(run, artifact.folder / "model.safetensors", "model")
-    session.tracker.finish(run, "FINISHED")
+    for name in (CARD, WEIGHTS):
+        session.tracker.artifact(run, artifact.folder / name, "model")
+    session.tracker.finish(run)
+    artifact.commit(model=job.model, sizes=job.sizes)

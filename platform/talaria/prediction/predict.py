@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from talaria.cluster.connect import Capacity
+from talaria.cluster.data import ray_data
 from talaria.config.schema import ResourcesSection
 from talaria.data.timebase import resize_snippets
 from talaria.errors import DataError
@@ -51,9 +52,14 @@ class MemberPlan:
         step = _VIDEOS_PER_SHARD
         return [(i // step, self.video_ids[i : i + step]) for i in range(0, len(self.video_ids), step)]
 
+    @property
+    def folder(self) -> Path:
+        """The folder of shards."""
+        return Path(self.out) / "raw"
+
     def shard_path(self, number: int) -> Path:
         """Where a shard lies."""
-        return Path(self.out) / "raw" / f"part-{number:05d}.parquet"
+        return self.folder / f"part-{number:05d}.parquet"
 
 
 def predict(
@@ -67,8 +73,6 @@ def predict(
     Args:
         on_shard: called with the number of videos of each finished shard, those of earlier calls included.
     """
-    import ray.data
-
     todo = []
     for index, plan in enumerate(plans):
         for number, ids in plan.shards():
@@ -78,14 +82,14 @@ def predict(
                 todo.append({"plan": index, "shard": number, "videos": json.dumps(ids)})
     if not todo:
         return
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    data = ray_data()
     gpus = {"num_gpus": resources.gpus_per_worker} if capacity.gpu else {}
-    answers = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
+    answers = data.from_items(todo, override_num_blocks=len(todo)).map_batches(
         Predictor,
         fn_constructor_kwargs={"plans": tuple(plans)},
         batch_size=1,
         num_cpus=resources.forward_cpus,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=resources.forward_actors),
+        compute=data.ActorPoolStrategy(min_size=1, max_size=resources.forward_actors),
         **gpus,
     )
     for batch in answers.iter_batches(batch_size=None, batch_format="numpy"):
@@ -108,7 +112,11 @@ class Predictor:
         ids = json.loads(str(batch["videos"][0]))
         plan = self._plans[index]
         if index not in self._members:
-            self._members[index] = MemberModel(plan)
+            self._members[index] = MemberModel(
+                features=Path(plan.features),
+                detector=Path(plan.detector),
+                classifier=Path(plan.classifier) if plan.classifier else None,
+            )
         member = self._members[index]
         write_raw(plan.shard_path(number), [member.predict(video_id) for video_id in ids], plan.meta)
         return {"count": np.array([len(ids)])}
@@ -117,12 +125,22 @@ class Predictor:
 class MemberModel:
     """A detector with the classifier of its features, ready to predict."""
 
-    def __init__(self, plan: MemberPlan) -> None:
+    def __init__(self, *, features: Path, detector: Path, classifier: Path | None) -> None:
+        """Load the models and check that they were trained on such features.
+
+        Args:
+            features: folder of the feature store.
+            detector: folder of the detector.
+            classifier: folder of the video-level classifier, if classes come from one.
+
+        Raises:
+            DataError: a model was trained on other features; the fields that differ are named.
+        """
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._store = FeatureStore(Path(plan.features))
+        self._store = FeatureStore(features)
         self._stride_s = self._store.contract.stride_s
-        self._detector, self._bins = self._load(plan.detector)
-        self._classifier = None if plan.classifier is None else self._load(plan.classifier)
+        self._detector, self._bins = self._load(detector)
+        self._classifier = None if classifier is None else self._load(classifier)
 
     def predict(self, video_id: str) -> RawPrediction:
         """Everything the member believes about one video of its feature store."""
@@ -150,10 +168,10 @@ class MemberModel:
         logits: NDArray[np.float32] = output.logits_BK.float().cpu().numpy()
         return logits
 
-    def _load(self, folder: str) -> tuple[nn.Module, int]:
-        model, saved = load_model(Path(folder))
+    def _load(self, folder: Path) -> tuple[nn.Module, int]:
+        model, saved = load_model(folder)
         expected = contract_from_dict(saved.card["contract"])
-        self._store.contract.require(expected, consumer=folder)
+        self._store.contract.require(expected, consumer=str(folder))
         return model.to(self._device), int(saved.card["num_bins"])
 
 
