@@ -25,5 +25,7 @@ def recipe_parser(description: str, example: str) -> argparse.ArgumentParser:
         metavar="PATH=VALUE",
         help="change one setting, such as detectors.bmn64.optim.lr=3e-4; may be repeated",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the resolved recipe and the stages; do nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the resolved recipe and the stages; do nothing"
+    )
     return parser

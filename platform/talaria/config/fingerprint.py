@@ -31,9 +31,9 @@ def fingerprint(value: Any) -> str:
 
 
 def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Leaves of nested settings by their dotted path; lists count as leaves."""
+    """Leaves of nested settings by their dotted path; lists and empty sections count as leaves."""
     value = plain(value)
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or (prefix and not value):
         return {prefix: value}
     leaves: dict[str, Any] = {}
     for key, item in value.items():
@@ -44,9 +44,12 @@ def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
 def differences(made: Any, asked: Any) -> list[str]:
     """One clause for every setting in which `asked` differs from `made`."""
     old, new = flattened(made), flattened(asked)
-    absent = "nothing"
     return [
-        f"{path} was {old.get(path, absent)!r}, is now {new.get(path, absent)!r}"
+        f"{path} was {_shown(old, path)}, is now {_shown(new, path)}"
         for path in sorted(old.keys() | new.keys())
-        if old.get(path, absent) != new.get(path, absent)
+        if path not in old or path not in new or old[path] != new[path]
     ]
+
+
+def _shown(leaves: Mapping[str, Any], path: str) -> str:
+    return repr(leaves[path]) if path in leaves else "absent"

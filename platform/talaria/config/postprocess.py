@@ -57,7 +57,9 @@ class PostprocessConfig:
 
     def _outside(self, fields: tuple[str, ...], low: float, high: float) -> list[str]:
         """A sentence for every field that is not a finite number in [low, high]."""
-        wanted = f"a finite number of at least {low:g}" if high == math.inf else f"a number in [{low:g}, {high:g}]"
+        wanted = (
+            f"a finite number of at least {low:g}" if high == math.inf else f"a number in [{low:g}, {high:g}]"
+        )
         return [
             f"{field}: found {getattr(self, field)}, expected {wanted}"
             for field in fields

@@ -19,7 +19,7 @@ NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]
 class Section(BaseModel):
     """A part of the recipe: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RunSection(Section):
@@ -88,6 +88,8 @@ class FinetuneSection(Section):
     clips_per_segment: int = Field(default=8, ge=1)
     background_clips_per_video: int = Field(default=8, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    jitter: float = Field(default=0.0, ge=0, le=1)
+    """Strength of random colour, brightness and position, the same for all frames of a clip."""
     flip: bool = False
     """Mirror half of the clips; wrong where left and right are different classes."""
     optim: OptimSection = OptimSection()
@@ -143,14 +145,35 @@ class Distribution(Section):
 
     @model_validator(mode="after")
     def _bounds(self) -> Distribution:
-        if self.type == "choice":
-            if not self.choices:
-                raise ValueError("choices: empty; expected the values to choose from")
-        elif self.low is None or self.high is None or not self.low < self.high:
-            raise ValueError(f"low, high: found {self.low}, {self.high}; expected low < high")
-        elif self.type == "log_uniform" and self.low <= 0:
-            raise ValueError(f"low: found {self.low}; expected a positive number for log_uniform")
+        problems = self._choice_problems() if self.type == "choice" else self._range_problems()
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
+
+    def _choice_problems(self) -> list[str]:
+        problems = [
+            f"{field}: found {value:g}; choice draws from choices alone"
+            for field, value in (("low", self.low), ("high", self.high))
+            if value is not None
+        ]
+        return problems if self.choices else ["choices: empty; expected the values to choose from", *problems]
+
+    def _range_problems(self) -> list[str]:
+        problems = [f"choices: not used by {self.type}; expected low and high"] if self.choices else []
+        missing = [field for field in ("low", "high") if getattr(self, field) is None]
+        problems += [f"{field}: missing; expected a number, as {self.type} has two ends" for field in missing]
+        if self.low is None or self.high is None:
+            return problems
+        if not self.low < self.high:
+            problems.append(f"low: found {self.low:g}; expected less than high, {self.high:g}")
+        if self.type == "log_uniform" and self.low <= 0:
+            problems.append(f"low: found {self.low:g}; expected a number above 0 for log_uniform")
+        problems += [
+            f"{field}: found {value:g}; expected a whole number for type int"
+            for field, value in (("low", self.low), ("high", self.high))
+            if self.type == "int" and value % 1
+        ]
+        return problems
 
 
 class SearchSection(Section):
@@ -244,16 +267,15 @@ class RunConfig(Section):
 
     def _unclassified(self) -> list[str]:
         if len(self.classifiers) != 1:
-            return [
-                f"classifiers: found {len(self.classifiers)}; expected one for postprocess.classification: video"
-            ]
-        (name, node), = self.classifiers.items()
+            found = f"found {len(self.classifiers)}"
+            return [f"classifiers: {found}; expected one for postprocess.classification: video"]
+        ((name, node),) = self.classifiers.items()
         covered = set(node.features or self.backbones)
         return [
             f"classifiers.{name}.features: {backbone!r} is missing, but detectors.{detector} uses it"
             for detector, detector_node in self.detectors.items()
             for backbone in detector_node.features or self.backbones
-            if backbone not in covered
+            if backbone in self.backbones and backbone not in covered
         ]
 
     def _search_references(self, search: SearchSection) -> list[str]:
@@ -264,7 +286,6 @@ class RunConfig(Section):
             if wanted not in self.detectors
         ]
         if search.features not in self.backbones:
-            problems.append(
-                f"search.features: {search.features!r} is no backbone; expected one of {', '.join(self.backbones)}"
-            )
+            known = ", ".join(self.backbones)
+            problems.append(f"search.features: {search.features!r} is no backbone; expected one of {known}")
         return problems
