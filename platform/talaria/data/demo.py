@@ -54,7 +54,7 @@ def render_demo(
         DataError: if the folder holds a set made from another spec.
         ValueError: if workers is below 1.
     """
-    workers = len(os.sched_getaffinity(0)) if workers is None else workers
+    workers = _usable_cores() if workers is None else workers
     if workers < 1:
         raise ValueError(f"workers: expected at least 1, got {workers}")
     folder = Path(folder)
@@ -69,6 +69,11 @@ def render_demo(
     for num_rendered, _ in enumerate(_rendered(videos, missing, workers), start=1):
         report(len(plans) - len(missing) + num_rendered, len(plans))
     return _write_json(folder / ANNOTATIONS_NAME, _annotations(spec, plans))
+
+
+def _usable_cores() -> int:
+    """Cores that this process may use; all of them where the system (macOS) does not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _claim(folder: Path, spec: DemoSpec) -> None:

@@ -60,7 +60,7 @@ PATTERNS: dict[str, Pattern] = {
     "swing_diagonal": lambda p: (0.85 * np.sin(p), 0.85 * np.sin(p), _zeros(p), _zeros(p)),
     "spin": lambda p: (_zeros(p), _zeros(p), p, _zeros(p)),
     "pulse": lambda p: (_zeros(p), _zeros(p), _zeros(p), 0.4 * np.sin(p)),
-    "hop": lambda p: (_zeros(p), -1.3 * np.abs(np.sin(p / 2)), _zeros(p), _zeros(p)),
+    "hop": lambda p: (_zeros(p), -1.3 * np.abs(np.sin(0.75 * p)), _zeros(p), _zeros(p)),
     "figure_eight": lambda p: (np.sin(p), 0.7 * np.sin(2 * p), _zeros(p), _zeros(p)),
     "zigzag": lambda p: (_triangle(p / 2), 0.7 * _triangle(2 * p), _zeros(p), _zeros(p)),
 }
