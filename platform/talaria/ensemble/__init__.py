@@ -1,0 +1,1 @@
+"""Members picked in MLflow, fused with weights that are learned on validation videos."""

@@ -1,0 +1,1 @@
+"""What models believe, stored; and how it becomes detections."""
