@@ -1,8 +1,8 @@
 """One finished or unfinished piece of work in its own folder.
 
-A folder is finished when it holds `record.json`, which is written last. The record keeps the settings that made
-it; asking for the same folder with other settings is an error that names them, so that nothing old passes for
-new. Settings that do not change the result (workers, paths, tracking) are not part of the record's fields.
+A folder is finished when it holds `record.json`, which is written last. The record keeps the settings that
+made it; asking for the same folder with other settings is an error that names them, so that nothing old is
+taken for new. Settings that do not change the result (workers, paths, tracking) are not among its fields.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from talaria.config.fingerprint import differences, fingerprint, plain
-from talaria.errors import DriftError
+from talaria.errors import DataError, DriftError
 from talaria.store.files import read_json, write_json
 
 RECORD = "record.json"
@@ -50,11 +50,11 @@ class Artifact:
 
         Raises:
             DriftError: it holds finished work of other settings; they are named.
+            DataError: its record is damaged.
         """
-        path = self.folder / RECORD
-        if not path.is_file():
+        if not (self.folder / RECORD).is_file():
             return False
-        made = read_json(path)["fields"]
+        made = self.record()["fields"]
         if made != self.fields:
             raise DriftError(self._drift(made))
         return True
@@ -88,8 +88,19 @@ class Artifact:
         (self.folder / STARTED).unlink(missing_ok=True)
 
     def record(self) -> dict[str, Any]:
-        """The record of finished work."""
-        record: dict[str, Any] = read_json(self.folder / RECORD)
+        """The record of finished work.
+
+        Raises:
+            DataError: it cannot be read as a record.
+        """
+        path = self.folder / RECORD
+        try:
+            record: dict[str, Any] = read_json(path)
+            record["fields"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{path}: is no record ({type(error).__name__}); delete {self.folder} to do the work again"
+            ) from None
         return record
 
     def _drift(self, made: Mapping[str, Any]) -> list[str]:
@@ -116,7 +127,10 @@ def code_commit() -> str:
     try:
         found = subprocess.run(
             ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"],
-            capture_output=True, text=True, timeout=5, check=False,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         )
     except OSError:
         return ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -58,7 +59,9 @@ def read_card(folder: Path) -> SavedModel:
         fields = read_json(path)
         return SavedModel(config_from_dict(fields["model"]), fields["sizes"], fields["card"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: is no model card ({error}); expected a folder written by training") from None
+        raise DataError(
+            f"{path}: is no model card ({error}); expected a folder written by training"
+        ) from None
 
 
 def load_weights(model: nn.Module, folder: Path) -> None:
@@ -70,7 +73,7 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     path = folder / WEIGHTS
     try:
         state = load_file(path)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: cannot be read as safetensors ({error})") from None
     own = model.state_dict()
     wrong = sorted(own.keys() ^ state.keys()) or sorted(k for k in own if own[k].shape != state[k].shape)
@@ -98,7 +101,9 @@ def weights_digest(folder: Path) -> str:
 
 def save_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> None:
     """Everything a killed training needs to go on after `epoch`."""
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}, folder / _STATE)
+    torch.save(
+        {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}, folder / _STATE
+    )
 
 
 def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:

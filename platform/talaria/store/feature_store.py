@@ -1,7 +1,7 @@
 """Dense snippet features on disk: one Parquet shard per video, the contract and the ledger beside them.
 
-Every shard is readable with plain pyarrow: one row per snippet with `snippet_idx`, `feature` (fixed-shape tensor of
-C numbers) and `logits` (the backbone's own class logits, background last).
+Every shard is readable with plain pyarrow: one row per snippet with `snippet_idx`, `feature` (fixed-shape
+tensor of C numbers) and `logits` (the backbone's own class logits, background last).
 """
 
 from __future__ import annotations
@@ -92,16 +92,35 @@ class FeatureStore:
 
     @property
     def contract(self) -> FeatureContract:
-        """The contract that all shards keep."""
-        fields = read_json(self.folder / CONTRACT)
-        return FeatureContract(**{**fields, "classes": tuple(fields["classes"])})
+        """The contract that all shards keep.
+
+        Raises:
+            DataError: the folder holds none, or one that this version does not know.
+        """
+        path = self.folder / CONTRACT
+        try:
+            fields = read_json(path)
+            return FeatureContract(**{**fields, "classes": tuple(fields["classes"])})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}: is no feature contract ({type(error).__name__}); expected a folder of features"
+            ) from None
 
     def write_contract(self, contract: FeatureContract) -> None:
         """Put the contract beside the shards."""
         write_json(self.folder / CONTRACT, plain(contract))
 
-    def write(self, video_id: str, features_TC: NDArray[Any], logits_TK: NDArray[Any], decoded_s: float) -> None:
-        """Write one video's shard aside and put it in place; the same input gives the same bytes."""
+    def write(
+        self, video_id: str, features_TC: NDArray[Any], logits_TK: NDArray[Any], decoded_s: float
+    ) -> None:
+        """Write one video's shard aside and put it in place; the same input gives the same bytes.
+
+        Args:
+            video_id: names the file.
+            features_TC: (T, C) float16 or float32, kept as it is; T >= 1.
+            logits_TK: (T, K) of the same kind.
+            decoded_s: length that was really decoded.
+        """
         arrays = {
             "snippet_idx": pa.array(np.arange(len(features_TC), dtype=np.int32)),
             "feature": pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(features_TC)),
@@ -110,7 +129,7 @@ class FeatureStore:
         about = {"video_id": video_id, "decoded_s": decoded_s}
         table = pa.table(arrays).replace_schema_metadata({"talaria": json.dumps(about)})
         with written_aside(self.path(video_id)) as aside:
-            pq.write_table(table, aside, compression="zstd", use_dictionary=False)
+            pq.write_table(table, aside, compression="zstd", use_dictionary=False, write_page_checksum=True)
 
     def read(self, video_id: str) -> VideoFeatures:
         """The snippets of one video.
@@ -120,16 +139,17 @@ class FeatureStore:
         """
         path = self.path(video_id)
         try:
-            table = pq.read_table(path)
-            about = json.loads(table.schema.metadata[b"talaria"])
+            table = pq.read_table(path, page_checksum_verification=True)
+            decoded_s = float(json.loads(table.schema.metadata[b"talaria"])["decoded_s"])
             features, logits = (_dense(table[name]) for name in ("feature", "logits"))
-        except (OSError, pa.ArrowException, KeyError, TypeError) as error:
-            raise DataError(f"{path}: no readable features of video {video_id} ({type(error).__name__})") from None
-        return VideoFeatures(features, logits, float(about["decoded_s"]))
+        except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{path}: no readable features of video {video_id} ({type(error).__name__}); "
+                f"delete {self.folder} to compute them again"
+            ) from None
+        return VideoFeatures(features, logits, decoded_s)
 
 
 def _dense(column: pa.ChunkedArray) -> NDArray[np.float32]:
     dense: NDArray[np.float32] = column.combine_chunks().to_numpy_ndarray().astype(np.float32)
     return dense
-
-

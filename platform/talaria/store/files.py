@@ -16,7 +16,7 @@ from typing import Any
 def written_aside(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, which takes its place when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
     os.close(handle)
     aside = Path(name)
     try:
@@ -43,7 +43,7 @@ def read_json(path: Path) -> Any:
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
     """`fill` a folder beside `path`, then put it in its place (an older one is removed)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp"))
     try:
         fill(aside)
         aside.chmod(0o755)

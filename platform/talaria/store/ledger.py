@@ -1,7 +1,7 @@
 """The failure ledger: every video of a stage ends in exactly one row, done or failed with its reason.
 
-Rows are journalled as they come (`ledger.jsonl`, one flushed line each) so that a killed run loses none, and written
-as `ledger.parquet` when the stage ends.
+Rows are journalled as they come (`ledger.jsonl`, one flushed line each) so that a killed run loses none, and
+written as `ledger.parquet` when the stage ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,8 +61,9 @@ class Ledger:
 
     def add(self, row: LedgerRow) -> None:
         """Journal a row; a later row of the same video replaces the earlier one."""
-        with (self._folder / JOURNAL).open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
+        line = json.dumps(dataclasses.asdict(row)) + "\n"
+        with (self._folder / JOURNAL).open("a+b") as journal:
+            journal.write(line.encode() if _ends_whole(journal) else b"\n" + line.encode())
             journal.flush()
             os.fsync(journal.fileno())
         self.rows[row.video_id] = row
@@ -76,22 +77,22 @@ class Ledger:
         return sorted((r for r in self.rows.values() if r.status == "failed"), key=lambda row: row.video_id)
 
     def close(self, max_failed_frac: float, stage: str) -> None:
-        """Write the table; stop if too many failed or nothing is left.
+        """Write the table; stop if too many failed or nothing is left to go on with.
 
         Raises:
             StageError: with the first reasons and the setting that allows more.
         """
         rows = sorted(self.rows.values(), key=lambda row: row.video_id)
-        columns = {field.name: [getattr(r, field.name) for r in rows] for field in dataclasses.fields(LedgerRow)}
+        columns = {name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}
         with written_aside(self._folder / TABLE) as aside:
             pq.write_table(pa.table(columns, schema=_SCHEMA), aside, compression="zstd")
+        if not rows:
+            raise StageError(f"{stage}: there is no video to work on; expected some in the subset used here")
         failed = self.failed()
-        if not failed:
-            return
         reasons = [f"{row.video_id}: {row.reason}" for row in failed[:5]]
         if len(failed) == len(rows):
             raise StageError([f"{stage}: no video is left, all {len(rows)} failed", *reasons])
-        if len(failed) > max_failed_frac * len(rows):
+        if len(failed) / len(rows) > max_failed_frac:
             raise StageError(
                 [
                     f"{stage}: {len(failed)} of {len(rows)} videos failed; data.max_failed_frac allows "
@@ -118,8 +119,14 @@ _SCHEMA = pa.schema(
 def _read(path: Path) -> Iterable[LedgerRow]:
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().split(b"\n"):
         try:
             yield LedgerRow(**json.loads(line))
-        except (json.JSONDecodeError, TypeError):
-            continue  # the last line of a killed writer; its video is simply done again
+        except (ValueError, TypeError):
+            continue  # the line that a killed writer left half; its video is simply done again
+
+
+def _ends_whole(journal: IO[bytes]) -> bool:
+    """Whether the journal is empty or its last line is whole."""
+    size = journal.seek(0, os.SEEK_END)
+    return not size or os.pread(journal.fileno(), 1, size - 1) == b"\n"
