@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from talaria.config.schema import ResourcesSection
 from talaria.errors import ConfigError
 from talaria.log import quiet_libraries
 
-LOGGER = logging.getLogger("talaria.cluster")
+_KNOCK_S = 10.0
 
 # Read by Ray Train in the driver and handed to its workers (a report then takes 0.1 s instead of 2 s).
 _QUIET = {
@@ -48,15 +48,15 @@ class Capacity:
 def connected(resources: ResourcesSection, runtime_env: Mapping[str, Any]) -> Iterator[Capacity]:
     """Ray for the length of a block.
 
-    RAY_ADDRESS (set in a submitted job) names the cluster to join; without it Ray starts on this machine and is
-    stopped at the end. A Ray that this process already runs is used and left alone.
+    RAY_ADDRESS (set in a submitted job) names the cluster to join; without it Ray starts on this machine and
+    is stopped at the end. A Ray that this process already runs is used and left alone.
 
     Args:
         resources: the recipe's section.
         runtime_env: what jobs/_bootstrap.py found out about shipping the code.
 
     Raises:
-        ConfigError: the cluster cannot run a single training worker or actor.
+        ConfigError: no cluster answers at RAY_ADDRESS, or the cluster cannot hold what the recipe asks for.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -80,20 +80,64 @@ def capacity(ray: Any) -> Capacity:
 
 
 def checked(found: Capacity, resources: ResourcesSection) -> Capacity:
-    """`found`, if work can be placed on it at all; otherwise Ray would wait for ever without a word."""
-    needed = max(resources.cpus_per_worker * resources.train_workers, resources.forward_cpus + resources.decode_cpus)
-    if found.cpus < needed:
-        raise ConfigError(
-            f"the cluster has {found.cpus:g} CPUs; {needed:g} are needed by resources.train_workers "
-            f"({resources.train_workers}) x resources.cpus_per_worker ({resources.cpus_per_worker:g})"
+    """`found`, if work can be placed on it at all; otherwise Ray would wait for ever without a word.
+
+    Raises:
+        ConfigError: naming every resource that falls short and the settings that ask for it.
+    """
+    workers, wanted = resources.train_workers, resources
+    needs = [
+        (found.cpus, wanted.cpus_per_worker * workers, "CPUs", _product("cpus_per_worker", wanted)),
+        (found.cpus, wanted.forward_cpus + wanted.decode_cpus, "CPUs", _sum(wanted)),
+    ]
+    if found.gpu:
+        needs.append(
+            (found.gpus, wanted.gpus_per_worker * workers, "GPUs", _product("gpus_per_worker", wanted))
         )
+    problems = [
+        f"the cluster has {has:g} {unit}; {asked:g} are needed by {settings}; lower these or add nodes"
+        for has, asked, unit, settings in needs
+        if has < asked
+    ]
+    if problems:
+        raise ConfigError(problems)
     return found
+
+
+def _product(field: str, resources: ResourcesSection) -> str:
+    value = getattr(resources, field)
+    return f"resources.train_workers ({resources.train_workers}) x resources.{field} ({value:g})"
+
+
+def _sum(resources: ResourcesSection) -> str:
+    return (
+        f"resources.forward_cpus ({resources.forward_cpus:g}) + resources.decode_cpus "
+        f"({resources.decode_cpus:g})"
+    )
 
 
 def _start(ray: Any, resources: ResourcesSection, runtime_env: Mapping[str, Any]) -> None:
     common = {"logging_level": "ERROR", "log_to_driver": False, "runtime_env": dict(runtime_env) or None}
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(address=os.environ["RAY_ADDRESS"], **common)
+        _join(ray, os.environ["RAY_ADDRESS"], common)
         return
     store_bytes = resources.object_store_mb * 2**20
     ray.init(address="local", include_dashboard=False, object_store_memory=store_bytes, **common)
+
+
+def _join(ray: Any, address: str, options: Mapping[str, Any]) -> None:
+    try:
+        _knock(address)
+        ray.init(address=address, **options)
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"RAY_ADDRESS: no cluster answers at {address} ({reason}); unset it to start Ray on this machine"
+        ) from None
+
+
+def _knock(address: str) -> None:
+    """Fail within seconds where nothing listens; Ray itself tries for minutes. `auto` is left to Ray."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
