@@ -13,8 +13,8 @@ from talaria_models.base import ClipOutput, guarded
 class ClipCriterion:
     """Softmax cross-entropy of the backbone's own head, normalised over the global batch."""
 
-    num_counts = 1
-    loss_names = ("total", "classification")
+    num_counts: int = 1
+    loss_names: tuple[str, ...] = ("total", "classification")
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         """Keep the share of probability that is spread over all classes.

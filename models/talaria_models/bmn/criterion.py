@@ -30,8 +30,8 @@ RATIO_RANGE = (1.05, 21.0)
 class BMNCriterion:
     """Sum of the boundary loss, the regression loss and the classification loss."""
 
-    num_counts = 8
-    loss_names = ("total", "tem", "pem_reg", "pem_cls")
+    num_counts: int = 8
+    loss_names: tuple[str, ...] = ("total", "tem", "pem_reg", "pem_cls")
 
     def __init__(self, config: BMNConfig) -> None:
         self.config = config

@@ -17,8 +17,8 @@ from talaria_models.classifier.model import ClassifierOutput
 class ClassifierCriterion:
     """Cross-entropy with soft targets, averaged over the labelled videos."""
 
-    num_counts = 1
-    loss_names = ("total",)
+    num_counts: int = 1
+    loss_names: tuple[str, ...] = ("total",)
 
     def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
         """(1,) float: videos with at least one class."""
