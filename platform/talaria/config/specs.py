@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-_MOST_CLASSES = 10
+_MOST_CLASSES = 11
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class DemoSpec:
     num_validation: int = 12
     num_testing: int = 12
     num_classes: int = 8
-    """Kinds of motion, at most 10 (those of data/demo_motion.py)."""
+    """Kinds of motion, at most 11 (those of data/demo_motion.py)."""
+    num_looks: int = 5
+    """Backgrounds and shapes to draw from: few, so that every class is seen with every look."""
     min_duration_s: float = 30.0
     max_duration_s: float = 120.0
     """Lengths are skewed to the short end."""
@@ -74,7 +76,7 @@ class DemoSpec:
             ValueError: one line for every field at fault.
         """
         lowest = {"seed": 0, "num_training": 1, "num_validation": 0, "num_testing": 0, "num_classes": 2}
-        lowest |= {"num_broken": 0, "num_short": 0}
+        lowest |= {"num_broken": 0, "num_short": 0, "num_looks": 1}
         problems = [
             f"{field}: expected a whole number of at least {low}, got {getattr(self, field)!r}"
             for field, low in lowest.items()

@@ -1,4 +1,4 @@
-"""How the actors of the demo set move: ten kinds of motion that one frame cannot tell apart, and rest.
+"""How the actors of the demo set move: eleven kinds of motion that one frame cannot tell apart, and rest.
 
 Letters: F frames. A pose is x, y in pixels (y down), a turn in radians (clockwise on screen) and a scale.
 """
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _RAMP_S = 0.3
-_AMPLITUDE_FRAC = 0.24
-_PERIOD_S = (0.8, 2.0)
+_AMPLITUDE_FRAC = 0.26
+_PERIOD_S = (0.7, 1.4)
 _SMOOTHING_S = 0.4
 
 
@@ -58,9 +58,11 @@ PATTERNS: dict[str, Pattern] = {
     "circle_clockwise": lambda p: (np.cos(p), np.sin(p), _zeros(p), _zeros(p)),
     "circle_counter_clockwise": lambda p: (np.cos(p), -np.sin(p), _zeros(p), _zeros(p)),
     "swing_diagonal": lambda p: (0.85 * np.sin(p), 0.85 * np.sin(p), _zeros(p), _zeros(p)),
-    "spin": lambda p: (_zeros(p), _zeros(p), p, _zeros(p)),
-    "pulse": lambda p: (_zeros(p), _zeros(p), _zeros(p), 0.4 * np.sin(p)),
+    "swing_antidiagonal": lambda p: (0.85 * np.sin(p), -0.85 * np.sin(p), _zeros(p), _zeros(p)),
+    "pulse": lambda p: (_zeros(p), _zeros(p), _zeros(p), 0.45 * np.sin(p)),
+    "tremble": lambda p: (0.35 * np.sin(2.7 * p), 0.35 * np.sin(3.4 * p + 1), _zeros(p), _zeros(p)),
     "hop": lambda p: (_zeros(p), -1.3 * np.abs(np.sin(0.75 * p)), _zeros(p), _zeros(p)),
+    "spin": lambda p: (_zeros(p), _zeros(p), p, _zeros(p)),
     "figure_eight": lambda p: (np.sin(p), 0.7 * np.sin(2 * p), _zeros(p), _zeros(p)),
     "zigzag": lambda p: (_triangle(p / 2), 0.7 * _triangle(2 * p), _zeros(p), _zeros(p)),
 }

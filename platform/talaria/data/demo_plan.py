@@ -16,6 +16,7 @@ _SIZES = ((128, 96), (160, 90), (96, 128), (144, 108), (160, 120))
 _RATES = (Fraction(10), Fraction(25, 2), Fraction(15), Fraction(20), Fraction(24000, 1001))
 _RATE_SHARES = (0.35, 0.25, 0.2, 0.1, 0.1)
 _NUM_INSTANCES_SHARES = (0.15, 0.25, 0.25, 0.2, 0.15)
+_NUM_DISTRACTORS_SHARES = (0.5, 0.3, 0.2)
 _SHORTEST_S, _LONGEST_S = 2.0, 30.0
 _MOST_ACTION_FRAC = 0.7
 _GAP_S = 0.6
@@ -33,6 +34,7 @@ class VideoPlan:
         num_frames: frames of the file.
         instances: its actions in order.
         seed: of everything in it that the plan leaves open.
+        look_seeds: of the background, the actor and the distractors; videos share them.
         flaw: `broken` is cut off, `short` is annotated as longer than it is.
     """
 
@@ -44,6 +46,7 @@ class VideoPlan:
     num_frames: int
     instances: tuple[Instance, ...]
     seed: int
+    look_seeds: tuple[int, ...]
     flaw: Flaw
 
     @property
@@ -70,7 +73,15 @@ def _plan(spec: DemoSpec, subset: str, index: int) -> VideoPlan:
     labels = _labels(spec, index, len(spans), rng)
     instances = tuple(Instance(start, end, label) for (start, end), label in zip(spans, labels, strict=True))
     flaw = _flaw(spec, subset, index)
-    return VideoPlan(video_id, subset, width, height, fps, num_frames, instances, seed, flaw)
+    looks = _look_seeds(spec, rng)
+    return VideoPlan(video_id, subset, width, height, fps, num_frames, instances, seed, looks, flaw)
+
+
+def _look_seeds(spec: DemoSpec, rng: np.random.Generator) -> tuple[int, ...]:
+    """What the video looks like: draws from a few looks that all videos and classes share."""
+    num_distractors = 1 + rng.choice(len(_NUM_DISTRACTORS_SHARES), p=_NUM_DISTRACTORS_SHARES)
+    kinds = ("background", *("shape",) * (1 + num_distractors))
+    return tuple(content_seed(spec.seed, kind, rng.integers(spec.num_looks)) for kind in kinds)
 
 
 def _flaw(spec: DemoSpec, subset: str, index: int) -> Flaw:

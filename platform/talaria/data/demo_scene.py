@@ -32,8 +32,8 @@ class Shape:
     texture: Floats
 
 
-def random_shape(radius: float, rng: np.random.Generator) -> Shape:
-    """A shape of random outline and colours."""
+def random_shape(radius: float, brightness: float, rng: np.random.Generator) -> Shape:
+    """A shape of random outline and hue; `brightness` in [0, 1] is that of its body."""
     half = round(_REACH * radius * _TEXELS_PER_PIXEL)
     axis = (np.arange(-half, half + 1) / _TEXELS_PER_PIXEL).astype(np.float32)
     x, y = np.meshgrid(axis, axis)
@@ -46,8 +46,8 @@ def random_shape(radius: float, rng: np.random.Generator) -> Shape:
     spot_x, spot_y = 0.5 * radius * np.cos(heading), 0.5 * radius * np.sin(heading)
     spot = np.clip(0.35 * radius - np.hypot(x - spot_x, y - spot_y) + 0.5, 0, 1)[..., None]
     hue = rng.random()
-    body = _colour(hue, rng.uniform(0.5, 1.0), rng.uniform(0.75, 1.0))
-    mark = _colour(hue + rng.uniform(0.3, 0.7), rng.uniform(0.3, 1.0), rng.uniform(0.15, 0.5))
+    body = _colour(hue, rng.uniform(0.2, 0.6), brightness)
+    mark = _colour(hue + rng.uniform(0.3, 0.7), rng.uniform(0.3, 1.0), 0.5 * brightness)
     colour = body + spot * (mark - body)
     texture = np.concatenate([colour * cover[..., None], cover[..., None]], axis=2)
     texture[[0, -1]] = texture[:, [0, -1]] = 0
@@ -55,10 +55,10 @@ def random_shape(radius: float, rng: np.random.Generator) -> Shape:
 
 
 def random_background(height: int, width: int, rng: np.random.Generator) -> Pixels:
-    """(H, W, 3): soft patches, finer grain and a tint, all of middle brightness."""
-    base = 255 * np.array(_colour(rng.random(), rng.uniform(0.05, 0.35), rng.uniform(0.3, 0.55)))
+    """(H, W, 3): soft patches, finer grain and a tint, darker than any actor."""
+    base = 255 * np.array(_colour(rng.random(), rng.uniform(0.05, 0.35), rng.uniform(0.15, 0.3)))
     image = np.broadcast_to(base, (height, width, 3)).copy()
-    for cells, strength in ((3, 26.0), (8, 14.0), (24, 7.0)):
+    for cells, strength in ((3, 12.0), (8, 7.0), (24, 4.0)):
         grid = rng.standard_normal((cells + 1, cells + 1, 1)) + 0.4 * rng.standard_normal(
             (cells + 1, cells + 1, 3)
         )

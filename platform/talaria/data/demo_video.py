@@ -16,7 +16,8 @@ from talaria.data.demo_scene import paint, random_background, random_shape
 from talaria.seeds import content_seed
 
 _ACTOR_RADIUS_FRAC = (0.125, 0.165)
-_NUM_DISTRACTORS_SHARES = (0.5, 0.3, 0.2)
+_DISTRACTOR_SCALE = 0.6
+_ACTOR_BRIGHTNESS, _DISTRACTOR_BRIGHTNESS = 0.95, 0.5
 _ENCODER = {"preset": "ultrafast", "crf": "23", "threads": "1"}
 """One thread: the same bytes whatever the machine is doing."""
 _KEYFRAMES_S = 2
@@ -36,14 +37,15 @@ def frames_of(plan: VideoPlan) -> Iterator[NDArray[np.uint8]]:
     """Every frame (H, W, 3) of a plan, in order."""
     rng = np.random.default_rng(content_seed(plan.seed, "scene"))
     stage = Stage(plan.width, plan.height, float(plan.fps))
-    background = random_background(plan.height, plan.width, rng)
-    num_distractors = 1 + rng.choice(len(_NUM_DISTRACTORS_SHARES), p=_NUM_DISTRACTORS_SHARES)
-    shapes = [
-        random_shape(rng.uniform(*_ACTOR_RADIUS_FRAC) * stage.unit, rng) for _ in range(num_distractors + 1)
-    ]
-    *others, actor = shapes
+    background_look, *shape_looks = (np.random.default_rng(seed) for seed in plan.look_seeds)
+    background = random_background(plan.height, plan.width, background_look)
+    radii = rng.uniform(*_ACTOR_RADIUS_FRAC, size=len(shape_looks)) * stage.unit
+    radii[1:] *= _DISTRACTOR_SCALE
+    brightness = [_ACTOR_BRIGHTNESS] + [_DISTRACTOR_BRIGHTNESS] * (len(radii) - 1)
+    actor, *others = map(random_shape, radii.tolist(), brightness, shape_looks)
     poses = [distractor_poses(stage, plan.num_frames, shape.radius, rng) for shape in others]
     poses.append(actor_poses(stage, plan.num_frames, plan.instances, actor.radius, rng))
+    shapes = [*others, actor]  # painted last, the actor is never hidden
     for frame_idx in range(plan.num_frames):
         frame = background.copy()
         for shape, path in zip(shapes, poses, strict=True):

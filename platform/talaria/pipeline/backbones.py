@@ -193,7 +193,7 @@ def _finetuning(
         model=node.model,
         sizes=sizes,
         optim=finetune.optim,
-        source=ClipSource(files, labels, node.clip, finetune.flip),
+        source=ClipSource(files, labels, node.clip, finetune.flip, finetune.jitter),
         seed=seed,
         out=str(artifact.folder),
         card={"classes": clips.plan.classes, "feature_dim": feature_dim(node.model, sizes), "clip": plain(node.clip)},

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from talaria.data.timebase import resize_snippets
 from talaria.store.feature_store import FeatureStore
+from talaria.training.augment import augmented
 from talaria.training.job import ClipSource, LabelledVideo, SnippetSource
 
 Sample = dict[str, Tensor]
@@ -34,14 +35,14 @@ class ClipDataset:
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def sample(self, index: int, draw: float) -> Sample:
-        """Clip (L, H, W, 3) uint8 and `label` (); `draw` in [0, 1) decides the mirror."""
+    def sample(self, index: int, seed: int | None) -> Sample:
+        """Clip (L, H, W, 3) uint8, changed at random unless `seed` is None, and `label` ()."""
         file, position = self._locate(index)
         if file not in self._files:
             self._files[file] = np.load(self._source.files[file], mmap_mode="r")
         clip = np.array(self._files[file][position])
-        if self._source.flip and draw < 0.5:
-            clip = np.ascontiguousarray(clip[:, :, ::-1])
+        if seed is not None:
+            clip = augmented(clip, seed, flip=self._source.flip, jitter=self._source.jitter)
         label = self._source.labels[file][position]
         return {"clips": torch.from_numpy(clip), "label": torch.tensor(label, dtype=torch.int64)}
 
@@ -68,9 +69,9 @@ class SnippetDataset:
     def __len__(self) -> int:
         return len(self._source.videos)
 
-    def sample(self, index: int, draw: float) -> Sample:
-        """`features` (C, T) float32 beside the targets; `draw` is not used."""
-        del draw
+    def sample(self, index: int, seed: int | None) -> Sample:
+        """`features` (C, T) float32 beside the targets; never changed at random."""
+        del seed
         if index in self._cache:
             return self._cache[index]
         video = self._source.videos[index]

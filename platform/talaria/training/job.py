@@ -28,12 +28,14 @@ class ClipSource:
         files: absolute paths of the .npy files (n, L, H, W, 3) uint8, one per video.
         labels: for each file the class index of each clip; background is the last class.
         flip: mirror every clip with probability one half.
+        jitter: strength of random colour and position, 0 for none.
     """
 
     files: tuple[str, ...]
     labels: tuple[tuple[int, ...], ...]
     spec: ClipSpec
     flip: bool
+    jitter: float
 
 
 @dataclass(frozen=True)
