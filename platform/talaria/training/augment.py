@@ -21,8 +21,8 @@ def augmented(clip_LHWC: Pixels, seed: int, *, flip: bool, jitter: float) -> Pix
     Args:
         seed: decides every draw.
         flip: mirror half of the clips.
-        jitter: strength in [0, 1] of gain and bias of each colour, of their order, and of a shift that repeats
-            the border; 0 changes nothing.
+        jitter: strength in [0, 1] of gain and bias of each colour, of their order, and of a shift that
+            repeats the border; 0 changes nothing.
     """
     rng = np.random.default_rng(seed)
     clip = clip_LHWC

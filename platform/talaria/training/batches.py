@@ -1,7 +1,7 @@
 """Which samples make up which step, so that one worker or many take the same steps.
 
-A global batch is cut into micro-batches of a fixed size; micro-batch j of a step belongs to worker j modulo the
-number of workers. The order of an epoch depends on the seed and the epoch alone.
+A global batch is cut into micro-batches of a fixed size; micro-batch j of a step belongs to worker j modulo
+the number of workers. The order of an epoch depends on the seed and the epoch alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class BatchPlan:
         return -(-self.num_samples // self.batch_size)
 
     def epoch(self, epoch: int, rank: int = 0, world_size: int = 1) -> list[list[MicroBatch]]:
-        """For each step of an epoch the micro-batches of one worker (none, where a small batch has too few)."""
+        """For each step of an epoch the micro-batches of one worker; none where a small batch has too few."""
         rng = np.random.Generator(np.random.PCG64(content_seed(self.seed, "epoch", epoch)))
         order = rng.permutation(self.num_samples)
         steps: list[list[MicroBatch]] = []

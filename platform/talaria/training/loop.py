@@ -1,7 +1,7 @@
 """The one training loop: seed, model, data, optimiser, restore, iterate, report.
 
-Losses are normalised over the global batch and gradients are summed over workers, so that one worker or many take
-the same steps. Dropout is seeded by the micro-batch, not by the worker.
+Losses are normalised over the global batch and gradients are summed over workers, so that one worker or many
+take the same steps. Dropout is seeded by the micro-batch, not by the worker.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from talaria.config.schema import OptimSection
 from talaria.errors import StageError
 from talaria.seeds import content_seed
-from talaria.training.batches import BatchPlan, MicroBatch
 from talaria.store.checkpoint import SavedModel, load_state, load_weights, save_model, save_state
+from talaria.store.files import written_aside
+from talaria.training.batches import BatchPlan, MicroBatch
 from talaria.training.datasets import Sample, stacked
 from talaria.training.job import TrainJob
 from talaria.training.tasks import TrainingTask, build_task
@@ -94,8 +95,9 @@ def run_epoch(
             group["lr"] = lr
         losses = run_step(task, job, micro_batches, optimizer, context)
         if not math.isfinite(losses["total"]):
-            names = ", ".join(task.dataset.describe(i) for micro in micro_batches for i in micro.samples)
-            raise StageError(f"{job.name}: the loss is {losses['total']} at step {step}; videos: {names}")
+            samples = [i for micro in plan.epoch(epoch)[index] for i in micro.samples]
+            blamed = _blamed(task, samples)
+            raise StageError(f"{job.name}: the loss is {losses['total']} at step {step}; {blamed}")
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value
     means = {f"loss_{name}": value / len(steps) for name, value in sums.items()}
@@ -164,8 +166,8 @@ class MetricsLog:
         """Keep the lines before `first_epoch`; later ones belong to a killed attempt."""
         self._path = path
         kept = [line for line in read_metrics(path) if line["step"] < first_epoch]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        with written_aside(path) as aside:
+            aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def add(self, epoch: int, metrics: dict[str, float]) -> None:
         """Append the metrics of an epoch."""
@@ -185,8 +187,17 @@ def read_metrics(path: Path) -> Iterator[dict[str, float]]:
 
 
 def _load(task: TrainingTask, job: TrainJob, micro: MicroBatch) -> Sample:
-    draws = [content_seed(job.seed, micro.step, sample) / 2**63 for sample in micro.samples]
-    return stacked([task.dataset.sample(i, draw) for i, draw in zip(micro.samples, draws, strict=True)])
+    seeds = [content_seed(job.seed, micro.step, sample) for sample in micro.samples]
+    return stacked([task.dataset.sample(i, seed) for i, seed in zip(micro.samples, seeds, strict=True)])
+
+
+def _blamed(task: TrainingTask, samples: list[int]) -> str:
+    """The videos of a global batch, or of these the ones whose own numbers are not finite."""
+    broken = [
+        i for i in samples if not all(t.isfinite().all() for t in task.dataset.sample(i, None).values())
+    ]
+    names = ", ".join(dict.fromkeys(task.dataset.describe(i) for i in broken or samples))
+    return f"inputs that are not finite in: {names}" if broken else f"videos of this step: {names}"
 
 
 def _moved(batch: Sample, device: torch.device) -> Sample:
@@ -201,14 +212,15 @@ def _sum_over_workers(tensor: Tensor, context: TrainContext) -> None:
 def _sum_gradients(model: nn.Module, context: TrainContext) -> None:
     """Add the gradients of all workers in one message.
 
-    DistributedDataParallel averages, and hangs when the last small batch leaves a worker without a micro-batch.
+    DistributedDataParallel averages, and hangs when a small last batch leaves a worker without a micro-batch.
     """
     if context.world_size == 1:
         return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     dist.all_reduce(flat)
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
 
 

@@ -32,8 +32,8 @@ class TrainingData(Protocol):
 
     def __len__(self) -> int: ...
 
-    def sample(self, index: int, draw: float) -> Sample:
-        """Inputs and targets of one sample; `draw` in [0, 1) is its share of randomness this epoch."""
+    def sample(self, index: int, seed: int | None) -> Sample:
+        """Inputs and targets of one sample; `seed` decides its random changes, None means none."""
         ...
 
     def describe(self, index: int) -> str:
@@ -77,10 +77,9 @@ def _backbone_task(job: TrainJob, model: nn.Module, source: ClipSource) -> Train
         size = job.optim.micro_batch_size
         count = min(len(dataset), _STATISTICS_BATCHES * size)
         picks = sorted(range(len(dataset)), key=lambda i: content_seed(job.seed, "statistics", i))[:count]
-        batches = (
-            normalise(stacked([dataset.sample(i, 1.0) for i in picks[b : b + size]])["clips"].to(device), mean, std)
-            for b in range(0, count, size)
-        )
+        cuts = (picks[begin : begin + size] for begin in range(0, count, size))
+        clips = (stacked([dataset.sample(i, None) for i in cut])["clips"] for cut in cuts)
+        batches = (normalise(batch.to(device), mean, std) for batch in clips)
         recompute_statistics(network, batches)
 
     return TrainingTask(model, dataset, ClipCriterion(job.label_smoothing), forward, finalize)

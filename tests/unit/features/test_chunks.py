@@ -19,7 +19,7 @@ def numbered_frames(count: int, spec: ClipSpec) -> np.ndarray:
 
 
 def blocks_of(frames: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
-    cuts = np.cumsum([size for size in sizes])
+    cuts = np.cumsum(sizes)
     return np.split(frames, [cut for cut in cuts if cut < len(frames)])
 
 
@@ -58,7 +58,9 @@ def test_chunks_hold_the_clips_of_the_whole_video(
     st.lists(st.integers(0, 11), max_size=9),
     st.lists(st.integers(-12, 75), min_size=1, max_size=6),
 )
-def test_cut_clips_repeat_the_edge_frame(spec: ClipSpec, count: int, sizes: list[int], begins: list[int]) -> None:
+def test_cut_clips_repeat_the_edge_frame(
+    spec: ClipSpec, count: int, sizes: list[int], begins: list[int]
+) -> None:
     frames = numbered_frames(count, spec)
     clips, seen = cut_clips(blocks_of(frames, sizes), tuple(WantedClip(b, 0) for b in begins), spec)
     wanted = np.clip(np.array(begins)[:, None] + np.arange(spec.num_frames), 0, count - 1)
