@@ -1,7 +1,8 @@
 """Make the project importable here and on every worker; import this before anything else of ours.
 
-By hand, from an editable install or through `ray job submit`: workers find the two packages by PYTHONPATH. In a
-submitted job it is relative, because each worker changes into its own unpacked copy of the working directory.
+By hand, from an editable install or through `ray job submit`: workers find the two packages by PYTHONPATH.
+In a submitted job it is relative, because each worker changes into its own unpacked copy of the working
+directory.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ RUNTIME_ENV = activate()
 
 
 def home() -> Path:
-    """The folder below which runs/ lies: TALARIA_HOME, else here; never the throwaway copy of a submitted job."""
+    """The folder below which runs/ lies: TALARIA_HOME, else here, but not a submitted job's throwaway copy."""
     named = os.environ.get("TALARIA_HOME")
     if named:
         return Path(named).resolve()

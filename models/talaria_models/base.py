@@ -32,7 +32,7 @@ class Criterion(Protocol):
 
     Attributes:
         num_counts: length of what `counts` returns.
-        loss_names: keys of what a call returns, `total` among them; a worker without a micro-batch needs them.
+        loss_names: keys of what a call returns, `total` among them; workers without a micro-batch need them.
     """
 
     num_counts: int

@@ -37,8 +37,8 @@ def frame_chunks(
 
     Args:
         frame_blocks: consecutive frames (n, H, W, 3) of the resampled stream.
-        spec: clip length and stride; snippet i's clip starts at i * stride + stride // 2 - L // 2, frames outside
-            the video repeat the edge frame.
+        spec: clip length and stride; snippet i's clip starts at i * stride + stride // 2 - L // 2, and frames
+            outside the video repeat the edge frame.
         chunk_clips: clips of a chunk.
 
     Yields:

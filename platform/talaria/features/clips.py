@@ -11,16 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talaria.data.decoding import DecodedSummary, decode_frames
 from talaria.cluster.data import ray_data
 from talaria.config.specs import ClipSpec
+from talaria.data.decoding import decode_frames
+from talaria.data.decoding_messages import DecodedSummary
 from talaria.errors import DataError
-from talaria.features.requests import OnVideo, StageLimits, done_row, failed_row, length_note, rows_of, unfinished
+from talaria.features.requests import (
+    OnVideo,
+    StageLimits,
+    done_row,
+    failed_row,
+    length_note,
+    rows_of,
+    unfinished,
+)
 from talaria.features.sampling import cut_clips, draw_clips
 from talaria.records import Annotation, Video
+from talaria.seeds import content_seed
 from talaria.store.files import written_aside
 from talaria.store.ledger import Ledger, LedgerRow
-from talaria.seeds import content_seed
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,9 @@ def cut_video(batch: Mapping[str, NDArray[Any]], plan: ClipPlan) -> dict[str, ND
     )
     summary = DecodedSummary()
     try:
-        stream = decode_frames(str(batch["path"][0]), plan.spec, time_limit_s=plan.decode_limit_s, summary=summary)
+        stream = decode_frames(
+            str(batch["path"][0]), plan.spec, time_limit_s=plan.decode_limit_s, summary=summary
+        )
         clips, _ = cut_clips(stream, wanted, plan.spec)
     except DataError as failure:
         return _answer(video_id, 0, 0.0, str(failure), "")
@@ -116,8 +127,10 @@ def _cut_all(plan: ClipPlan, todo: Sequence[Video]) -> Any:
         }
         for video in todo
     ]
-    dataset = ray_data().from_items(rows, override_num_blocks=len(rows)).map_batches(
-        cut_video, fn_kwargs={"plan": plan}, batch_size=1, num_cpus=1
+    dataset = (
+        ray_data()
+        .from_items(rows, override_num_blocks=len(rows))
+        .map_batches(cut_video, fn_kwargs={"plan": plan}, batch_size=1, num_cpus=1)
     )
     return dataset.iter_batches(batch_size=None, batch_format="numpy")
 

@@ -1,8 +1,8 @@
 """Extraction on Ray Data: decode once -> chunks of frames -> backbone on an actor pool -> committed shards.
 
 Features never pass through the driver: an actor leaves each chunk's result as a part file, the driver counts
-chunks, and a small task joins a complete video's parts into its shard. Every unit may run twice; it gives the same
-bytes, and a video is finished when its ledger row is written, after its shard.
+chunks, and a small task joins a complete video's parts into its shard. Every unit may run twice and gives the
+same bytes; a video is finished when its ledger row is written, after its shard.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from talaria.cluster.connect import Capacity
 from talaria.cluster.data import ray_data
 from talaria.config.schema import ResourcesSection
-from talaria.data.decoding import DecodedSummary, decode_frames
 from talaria.config.specs import ClipSpec
+from talaria.data.decoding import decode_frames
+from talaria.data.decoding_messages import DecodedSummary
 from talaria.errors import DataError
 from talaria.features.chunks import FrameChunk, chunk_frames, frame_chunks
 from talaria.features.requests import (
@@ -34,10 +35,10 @@ from talaria.features.requests import (
     unfinished,
 )
 from talaria.records import Video
+from talaria.store.checkpoint import load_model
 from talaria.store.feature_store import FeatureStore
 from talaria.store.files import written_aside
 from talaria.store.ledger import Ledger
-from talaria.store.checkpoint import load_model
 from talaria_models.backbones.pixels import normalise
 
 _COMMITS_IN_FLIGHT = 16
@@ -90,13 +91,17 @@ def extract(
     ledger.close(limits.max_failed_frac, "features")
 
 
-def decode_chunks(batch: Mapping[str, NDArray[Any]], plan: ExtractionPlan) -> Iterator[dict[str, NDArray[Any]]]:
-    """A Ray Data map over one video: its chunks, the last of which says how many there are and what went wrong."""
+def decode_chunks(
+    batch: Mapping[str, NDArray[Any]], plan: ExtractionPlan
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """A Ray Data map over one video: its chunks; the last says how many there are and what went wrong."""
     video_id = str(batch["video_id"][0])
     summary = DecodedSummary()
     held: FrameChunk | None = None
     try:
-        stream = decode_frames(str(batch["path"][0]), plan.spec, time_limit_s=plan.decode_limit_s, summary=summary)
+        stream = decode_frames(
+            str(batch["path"][0]), plan.spec, time_limit_s=plan.decode_limit_s, summary=summary
+        )
         for chunk in frame_chunks(stream, plan.spec, plan.chunk_clips):
             if held is not None:
                 yield _chunk_row(video_id, held, 0, 0.0, "")
@@ -111,7 +116,7 @@ def decode_chunks(batch: Mapping[str, NDArray[Any]], plan: ExtractionPlan) -> It
 
 
 class Forward:
-    """A Ray Data actor: the backbone on one chunk at a time; it leaves a part file and passes on what it did."""
+    """A Ray Data actor: the backbone on one chunk at a time; leaves a part file, passes on what it did."""
 
     def __init__(self, plan: ExtractionPlan) -> None:
         self._plan = plan

@@ -28,7 +28,7 @@ class StageLimits:
 
 
 def unfinished(videos: Sequence[Video], ledger: Ledger, retry_failed: bool) -> list[Video]:
-    """The videos without a row, and on request those that failed; a video without a file gets its row here."""
+    """The videos without a row, and those that failed if asked for; one without a file gets its row here."""
     todo: list[Video] = []
     for video in videos:
         row = ledger.rows.get(video.video_id)

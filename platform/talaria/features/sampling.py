@@ -1,7 +1,7 @@
 """Which clips of a training video a backbone is fine-tuned on.
 
-Clips are centred inside annotated segments, the rest of the video gives background clips (C+1 classes, report of
-2021, section 2.1). Draws depend on the seed and the video's id alone.
+Clips are centred inside annotated segments, the rest of the video gives background clips (C+1 classes,
+report of 2021, section 2.1). Draws depend on the seed and the video's id alone.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def _spread(rng: np.random.Generator, spans: list[tuple[float, float]], count: i
     offsets = (np.arange(count) + rng.random(count)) / count * total
     ends = np.cumsum(lengths)
     which = np.minimum(np.searchsorted(ends, offsets, side="right"), len(spans) - 1)
-    return [float(spans[k][0] + offset - (ends[k] - lengths[k])) for k, offset in zip(which, offsets, strict=True)]
+    return [
+        float(spans[k][0] + offset - (ends[k] - lengths[k])) for k, offset in zip(which, offsets, strict=True)
+    ]
 
 
 def _first_frame(centre_s: float, spec: ClipSpec) -> int:

@@ -56,7 +56,10 @@ def cut_missing_clips(session: Session, dataset: Dataset, retry_failed: bool = F
         session.skipped("clips", f"{len(sets)} backbones")
     videos = dataset.subset(config.data.train_subset)
     for clips in missing.values():
-        with session.stage("clips", f"{len(videos)} training videos"), BOARD.step("clips", len(videos)) as step:
+        with (
+            session.stage("clips", f"{len(videos)} training videos"),
+            BOARD.step("clips", len(videos)) as step,
+        ):
             _ = session.capacity
             clips.artifact.begin()
             ledger = Ledger(clips.artifact.folder)
@@ -115,7 +118,9 @@ def extract_missing(
                 step.advance(note=row.video_id)
 
             limits = _limits(session, retry_failed)
-            extract(plan, dataset.videos, ledger, limits, session.config.resources, session.capacity, on_video)
+            extract(
+                plan, dataset.videos, ledger, limits, session.config.resources, session.capacity, on_video
+            )
             artifact.commit(videos=len(ledger.rows), failed=len(ledger.failed()))
     return stores
 
@@ -196,7 +201,11 @@ def _finetuning(
         source=ClipSource(files, labels, node.clip, finetune.flip, finetune.jitter),
         seed=seed,
         out=str(artifact.folder),
-        card={"classes": clips.plan.classes, "feature_dim": feature_dim(node.model, sizes), "clip": plain(node.clip)},
+        card={
+            "classes": clips.plan.classes,
+            "feature_dim": feature_dim(node.model, sizes),
+            "clip": plain(node.clip),
+        },
         label_smoothing=finetune.label_smoothing,
         start_from=start_from,
     )

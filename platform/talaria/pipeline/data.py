@@ -54,7 +54,10 @@ def _rendered(session: Session) -> tuple[Path, Path]:
     assert spec is not None
     videos, annotations = source_paths(session)
     if not annotations.is_file():
-        with session.stage("data", f"rendering the demo set in {videos.parent}"), BOARD.step("videos", 1) as step:
+        with (
+            session.stage("data", f"rendering the demo set in {videos.parent}"),
+            BOARD.step("videos", 1) as step,
+        ):
             render_demo(videos.parent, spec, progress=step.resize)
     return videos, annotations
 

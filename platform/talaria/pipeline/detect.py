@@ -1,21 +1,32 @@
-"""One video through a finished run: decode, features, members, fusion, post-processing; no Ray needed."""
+"""Any video through a finished run: decode, features, members, fusion, post-processing; no Ray needed.
+
+A video of the run itself gets the detections that the run gave it, because numbers are rounded here where the run
+rounds them on disk.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from talaria.config.loading import load_resolved
 from talaria.config.postprocess import PostprocessConfig
-from talaria.config.schema import BackboneNode, RunConfig
-from talaria.data.decoding import DecodedSummary, decode_frames
+from talaria.config.schema import RunConfig
+from talaria.config.specs import ClipSpec
+from talaria.data.decoding import decode_frames
+from talaria.data.decoding_messages import DecodedSummary
 from talaria.ensemble.fusion import fuse
-from talaria.errors import ConfigError
+from talaria.errors import ConfigError, DataError
 from talaria.features.chunks import frame_chunks
 from talaria.features.extraction import ExtractionPlan, Forward
-from talaria.pipeline.graph import classifier_heads, detector_heads
+from talaria.pipeline.graph import HeadNode, classifier_heads, detector_heads
 from talaria.pipeline.summary import SUMMARY
 from talaria.prediction.postprocess import as_results, postprocess
 from talaria.prediction.predict import MemberModel
@@ -25,63 +36,99 @@ from talaria.store.feature_store import VideoFeatures
 from talaria.store.files import read_json
 
 
+@dataclass(frozen=True)
+class Detected:
+    """What became of several videos.
+
+    Attributes:
+        results: detections of each video that could be read, best first; the key is the file's stem.
+        notes: one sentence for each video of which only a part could be read.
+        problems: one sentence for each video that could not be read.
+    """
+
+    results: dict[str, list[Detection]]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
 class RunDetector:
-    """The backbones, members, weights and post-processing of a finished run, ready for any video."""
+    """The backbones, members, weights and post-processing of a finished run, loaded once."""
 
     def __init__(self, run_folder: Path) -> None:
-        """Load everything once.
+        """Load everything.
+
+        Args:
+            run_folder: absolute `runs/<name>`.
 
         Raises:
-            ConfigError: the folder holds no finished ensemble.
+            ConfigError: the folder holds no finished run, or an ensemble with members of other runs.
+            DataError: a model of the run is missing or damaged.
         """
-        self._folder = run_folder
-        summary = run_folder / SUMMARY
-        if not summary.is_file():
-            raise ConfigError(f"{run_folder}: holds no finished run; run jobs/full_pipeline.py to its end first")
-        learned: dict[str, Any] = read_json(summary)
-        self._config = load_resolved(run_folder / "recipe.json")
+        learned = _summary(run_folder)
+        config = load_resolved(run_folder / "recipe.json")
+        self._limit_s = config.data.decode_limit_s
         self._settings = PostprocessConfig(**learned["postprocess"])
-        self._classes: list[str] = learned["classes"]
-        self._weights: dict[str, float] = {name: w for name, w in learned["weights"].items() if w > 0}
-        self._heads = [head for head in detector_heads(self._config) if head.name in self._weights]
-        if len(self._heads) != len(self._weights):
-            names = ", ".join(sorted(self._weights.keys() - {head.name for head in self._heads}))
-            raise ConfigError(f"{run_folder}: the ensemble has members of other runs: {names}")
+        self._classes: tuple[str, ...] = tuple(learned["classes"])
+        self._weights = {name: weight for name, weight in learned["weights"].items() if weight > 0}
+        self._heads = _heads(run_folder, config, self._weights)
+        self._members = {head.name: _member(run_folder, config, head) for head in self._heads}
+        self._backbones = _by_clips(run_folder, config, {head.backbone for head in self._heads})
 
-    def detect(self, video: Path) -> list[Detection]:
-        """The detections of one video, best first.
+    def detect(self, video: Path) -> tuple[list[Detection], str]:
+        """The detections of one video, best first, and what was wrong with the file, empty if nothing.
 
         Raises:
-            DataError: the file cannot be decoded.
+            DataError: nothing of the file can be decoded.
         """
-        needed = sorted({head.backbone for head in self._heads})
-        features = {name: self._features(video, name, self._config.backbones[name]) for name in needed}
-        raw = [self._predict(video.stem, head.name, head.backbone, features[head.backbone]) for head in self._heads]
-        fused = fuse(raw, [self._weights[head.name] for head in self._heads])
-        detections = postprocess([fused], self._settings, self._classes)
-        return as_results(detections, [video.stem], self._classes)[video.stem]
-
-    def _features(self, video: Path, name: str, node: BackboneNode) -> VideoFeatures:
-        model = model_folder(self._folder, self._config, name)
-        limit_s = self._config.data.decode_limit_s
-        plan = ExtractionPlan("", str(model), node.clip, node.chunk_clips, node.feature_dtype, limit_s)
-        forward, summary = Forward(plan), DecodedSummary()
-        stream = decode_frames(video, node.clip, time_limit_s=limit_s, summary=summary)
-        parts = [
-            tuple(array[: chunk.num_valid] for array in forward.compute(chunk.frames))
-            for chunk in frame_chunks(stream, node.clip, node.chunk_clips)
+        features, note = self._features(video)
+        raw = [
+            _as_stored(self._members[head.name].predict_features(video.stem, features[head.backbone]))
+            for head in self._heads
         ]
-        features, logits = (np.concatenate(arrays).astype(np.float32) for arrays in zip(*parts, strict=True))
-        return VideoFeatures(features, logits, summary.duration_s)
+        fused = fuse(raw, [self._weights[head.name] for head in self._heads])
+        found = postprocess([fused], self._settings, self._classes)
+        return as_results(found, [video.stem], self._classes)[video.stem], note
 
-    def _predict(self, video_id: str, member: str, backbone: str, features: VideoFeatures) -> RawPrediction:
-        classifiers = {head.backbone: head.name for head in classifier_heads(self._config)}
-        trained = self._folder / "train"
-        classifier = trained / classifiers[backbone] if backbone in classifiers else None
-        model = MemberModel(
-            features=self._folder / "features" / backbone, detector=trained / member, classifier=classifier
-        )
-        return model.predict_features(video_id, features)
+    def detect_all(self, videos: Sequence[Path], on_video: Callable[[], None] = lambda: None) -> Detected:
+        """Every video; one that cannot be read does not keep the others from being done.
+
+        Args:
+            videos: files whose names without extension differ.
+            on_video: called after each.
+
+        Raises:
+            ConfigError: two files of one name, of which results could hold one only.
+        """
+        _check_names(videos)
+        results, notes, problems = dict[str, list[Detection]](), list[str](), list[str]()
+        for video in videos:
+            try:
+                results[video.stem], note = self.detect(video)
+            except DataError as error:
+                problems += error.problems
+            else:
+                notes += [f"{video}: {note}"] if note else []
+            on_video()
+        return Detected(results, tuple(notes), tuple(problems))
+
+    def _features(self, video: Path) -> tuple[dict[str, VideoFeatures], str]:
+        """Features by backbone; the file is decoded once for all backbones that see the same clips."""
+        features: dict[str, VideoFeatures] = {}
+        notes: dict[str, None] = {}
+        for (clip, chunk_clips), forwards in self._backbones.items():
+            summary = DecodedSummary()
+            stream = decode_frames(video, clip, time_limit_s=self._limit_s, summary=summary)
+            parts: dict[str, list[tuple[NDArray[Any], NDArray[Any]]]] = defaultdict(list)
+            for chunk in frame_chunks(stream, clip, chunk_clips):
+                for name, forward in forwards.items():
+                    computed, logits = forward.compute(chunk.frames)
+                    parts[name].append((computed[: chunk.num_valid], logits[: chunk.num_valid]))
+            for name, computed_parts in parts.items():
+                whole = [np.concatenate(arrays).astype(np.float32) for arrays in zip(*computed_parts, strict=True)]
+                features[name] = VideoFeatures(whole[0], whole[1], summary.duration_s)
+            if summary.error:
+                notes[summary.error] = None
+        return features, "; ".join(notes)
 
 
 def model_folder(run_folder: Path, config: RunConfig, backbone: str) -> Path:
@@ -90,3 +137,79 @@ def model_folder(run_folder: Path, config: RunConfig, backbone: str) -> Path:
     if node.finetune is None:
         return Path(str(node.checkpoint)).expanduser().resolve()
     return run_folder / "finetune" / backbone
+
+
+def _summary(run_folder: Path) -> dict[str, Any]:
+    """The summary of a finished run."""
+    path = run_folder / SUMMARY
+    if not path.is_file():
+        raise ConfigError(
+            f"{run_folder}: holds no finished run ({SUMMARY} is missing); run jobs/full_pipeline.py to its end, "
+            "or name another folder with --run"
+        )
+    try:
+        summary: dict[str, Any] = read_json(path)
+        missing = {"postprocess", "classes", "weights"} - summary.keys()
+    except (ValueError, AttributeError):
+        raise ConfigError(f"{path}: is damaged; run jobs/full_pipeline.py again to write it anew") from None
+    if missing:
+        raise ConfigError(f"{path}: has no {', '.join(sorted(missing))}; run jobs/full_pipeline.py again")
+    return summary
+
+
+def _heads(run_folder: Path, config: RunConfig, weights: dict[str, float]) -> list[HeadNode]:
+    """The detectors that have a weight; without their models a weight means nothing."""
+    heads = [head for head in detector_heads(config) if head.name in weights]
+    foreign = sorted(weights.keys() - {head.name for head in heads})
+    if foreign:
+        raise ConfigError(
+            f"{run_folder}: its ensemble has members of other runs: {', '.join(foreign)}; run jobs/ensemble.py "
+            "with members of this run alone"
+        )
+    return heads
+
+
+def _member(run_folder: Path, config: RunConfig, head: HeadNode) -> MemberModel:
+    trained = run_folder / "train"
+    classifiers = {node.backbone: trained / node.name for node in classifier_heads(config)}
+    return MemberModel(
+        features=run_folder / "features" / head.backbone,
+        detector=trained / head.name,
+        classifier=classifiers.get(head.backbone),
+    )
+
+
+def _by_clips(
+    run_folder: Path, config: RunConfig, names: set[str]
+) -> dict[tuple[ClipSpec, int], dict[str, Forward]]:
+    """The backbones that members need, together where they see the same chunks of clips."""
+    grouped: dict[tuple[ClipSpec, int], dict[str, Forward]] = defaultdict(dict)
+    for name in sorted(names):
+        node = config.backbones[name]
+        plan = ExtractionPlan(
+            store=str(run_folder / "features" / name),
+            model=str(model_folder(run_folder, config, name)),
+            spec=node.clip,
+            chunk_clips=node.chunk_clips,
+            dtype=node.feature_dtype,
+            decode_limit_s=config.data.decode_limit_s,
+        )
+        grouped[node.clip, node.chunk_clips][name] = Forward(plan)
+    return grouped
+
+
+def _as_stored(raw: RawPrediction) -> RawPrediction:
+    """The prediction with its map rounded as a shard of raw predictions keeps it."""
+    return dataclasses.replace(raw, bm_map_MDT=raw.bm_map_MDT.astype(np.float16).astype(np.float32))
+
+
+def _check_names(videos: Sequence[Path]) -> None:
+    counts = Counter(video.stem for video in videos)
+    problems = [
+        f"{', '.join(str(video) for video in videos if video.stem == stem)}: {count} files would have the "
+        f"video id {stem!r}; detect them in separate calls with another --out each"
+        for stem, count in counts.items()
+        if count > 1
+    ]
+    if problems:
+        raise ConfigError(problems)

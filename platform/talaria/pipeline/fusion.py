@@ -24,7 +24,7 @@ from talaria.search.inner import search_postprocess
 from talaria.seeds import content_seed
 from talaria.store.artifact import RECORD, Artifact
 from talaria.store.files import read_json, write_json
-from talaria.tracking.mlflow_tracker import DEFAULT_FILTER
+from talaria.tracking.mlflow_tracker import DEFAULT_FILTER, RunRef
 
 ENSEMBLE = "ensemble.json"
 DETECTIONS = "detections.json"
@@ -53,7 +53,13 @@ def fuse_and_judge(session: Session, dataset: Dataset) -> Fused:
     artifact = _artifact(session, members)
     if artifact.finished():
         session.skipped("ensemble", f"{len(members)} members")
-        return Fused(artifact.folder)
+    else:
+        _fuse(session, dataset, members, artifact)
+    session.track_once(artifact, lambda: _track(session, artifact))
+    return Fused(artifact.folder)
+
+
+def _fuse(session: Session, dataset: Dataset, members: tuple[Member, ...], artifact: Artifact) -> None:
     with session.stage("ensemble", ", ".join(short_name(session, member) for member in members)):
         stores = member_stores(members)
         artifact.begin()
@@ -64,8 +70,6 @@ def fuse_and_judge(session: Session, dataset: Dataset) -> Fused:
         )
         outcome = _learn(session, artifact, fit_set, judge_set)
         _write(session, artifact, members, judge_set, outcome)
-        _track(session, artifact, members, outcome)
-    return Fused(artifact.folder)
 
 
 def members_filter(session: Session) -> str:
@@ -182,10 +186,10 @@ def _write(
     artifact.commit(members=list(names.values()))
 
 
-def _track(session: Session, artifact: Artifact, members: tuple[Member, ...], outcome: _Outcome) -> None:
+def _track(session: Session, artifact: Artifact) -> RunRef:
     result = read_json(artifact.folder / ENSEMBLE)
     tags = {"talaria.subset": session.config.data.judge_subset}
-    params = {"members": [member.name for member in members], "postprocess": plain(outcome.released.config)}
+    params = {"members": list(result["weights"]), "postprocess": result["postprocess"]}
     run = session.child(artifact, "ensemble", params, tags)
     scores = ("best_member_map", "equal_weights_map", "learned_weights_map", "auc")
     weights = {f"weight.{name}": weight for name, weight in result["weights"].items()}
@@ -196,6 +200,7 @@ def _track(session: Session, artifact: Artifact, members: tuple[Member, ...], ou
     session.tracker.finish(run)
     session.tracker.metrics(session.parent, {name: result[name] for name in scores})
     session.tracker.finish(session.parent)
+    return run
 
 
 def _at_50(score: DetectionResult) -> float:

@@ -26,7 +26,7 @@ def detector_heads(config: RunConfig) -> list[HeadNode]:
 
 
 def classifier_heads(config: RunConfig) -> list[HeadNode]:
-    """Every classifier on every backbone that it names; none where proposals are classified by clip scores."""
+    """Every classifier on every backbone that it names; none where clip scores classify the proposals."""
     return _heads(config, config.classifiers) if config.postprocess.classification == "video" else []
 
 

@@ -17,9 +17,11 @@ from talaria.pipeline.videos import labelled_videos
 from talaria.records import Dataset
 from talaria.search.outer import METRIC, SearchPlan, TrialResult, search
 from talaria.seeds import content_seed
+from talaria.store.artifact import Artifact
 from talaria.store.feature_store import FeatureStore
 from talaria.store.files import read_json, write_json
 from talaria.store.ledger import Ledger
+from talaria.tracking.mlflow_tracker import RunRef
 from talaria.training.job import LabelledVideo, SnippetSource, TrainJob
 from talaria.training.loop import METRICS
 
@@ -39,8 +41,10 @@ class TrainedHeads:
     detectors: dict[str, Training]
 
 
-def search_missing(session: Session, dataset: Dataset, stores: dict[str, FeatureStore]) -> dict[str, DetectorNode]:
-    """Stage `search`: returns every detector's node, with the best values found where the search sets them."""
+def search_missing(
+    session: Session, dataset: Dataset, stores: dict[str, FeatureStore]
+) -> dict[str, DetectorNode]:
+    """Stage `search`: every detector's node, with the best values found where the search sets them."""
     config = session.config
     nodes = dict(config.detectors)
     if config.search is None:
@@ -60,7 +64,9 @@ def search_missing(session: Session, dataset: Dataset, stores: dict[str, Feature
     if artifact.finished():
         session.skipped("search", f"{section.num_trials} trials")
     else:
-        with session.stage("search", f"{section.num_trials} trials of {section.detector} on {section.features}"):
+        with session.stage(
+            "search", f"{section.num_trials} trials of {section.detector} on {section.features}"
+        ):
             capacity = session.capacity
             artifact.begin()
             plan = SearchPlan(
@@ -79,8 +85,8 @@ def search_missing(session: Session, dataset: Dataset, stores: dict[str, Feature
             ):
                 trials = search(plan)
             write_json(artifact.folder / _BEST, [plain(trial) for trial in trials])
-            _track_trials(session, artifact, trials)
             artifact.commit(best=trials[0], trials=len(trials))
+    session.track_once(artifact, lambda: _track_trials(session, artifact))
     best: dict[str, Any] = read_json(artifact.folder / _BEST)[0]["values"]
     for name in section.apply_to or (section.detector,):
         nodes[name] = with_values(nodes[name], best)
@@ -91,7 +97,10 @@ def train_missing(
     session: Session, dataset: Dataset, stores: dict[str, FeatureStore], nodes: dict[str, DetectorNode]
 ) -> TrainedHeads:
     """Stage `train`: every classifier and every detector that is not there yet."""
-    classifiers = {head.backbone: _classifier(session, dataset, stores, head) for head in classifier_heads(session.config)}
+    classifiers = {
+        head.backbone: _classifier(session, dataset, stores, head)
+        for head in classifier_heads(session.config)
+    }
     detectors = {
         head.name: _detector(session, dataset, stores, head, nodes[head.node_name])
         for head in detector_heads(session.config)
@@ -110,7 +119,9 @@ def _detector(
     return _training(session, head, node, source, {"in_channels": store.contract.feature_dim})
 
 
-def _classifier(session: Session, dataset: Dataset, stores: dict[str, FeatureStore], head: HeadNode) -> Training:
+def _classifier(
+    session: Session, dataset: Dataset, stores: dict[str, FeatureStore], head: HeadNode
+) -> Training:
     store, node = stores[head.backbone], session.config.classifiers[head.node_name]
     source = SnippetSource(
         str(store.folder), _training_videos(session, dataset, store), node.num_bins, dataset.classes
@@ -153,17 +164,23 @@ def _training_videos(session: Session, dataset: Dataset, store: FeatureStore) ->
     return labelled_videos(dataset.subset(data.train_subset), ledger, data.length_tolerance_frac)
 
 
-def _track_trials(session: Session, artifact: Any, trials: list[TrialResult]) -> None:
-    for trial in trials:
-        key = f"{session.folder.name}/{artifact.name}/{artifact.fingerprint}/{trial.name}"
-        run = session.tracker.run(
-            key,
-            f"{session.folder.name}/{trial.name}",
-            "trial",
-            parent=session.parent,
-            tags={"talaria.pipeline": session.config.run.name, "talaria.folder": trial.folder},
-            params=trial.values,
-        )
-        session.tracker.sync_metrics(run, Path(trial.folder) / METRICS)
-        session.tracker.metrics(run, {METRIC: trial.score}, step=trial.epochs)
-        session.tracker.finish(run, "FINISHED")
+def _track_trials(session: Session, artifact: Artifact) -> RunRef:
+    """One MLflow run for every trial; returns that of the best."""
+    trials = [TrialResult(**fields) for fields in read_json(artifact.folder / _BEST)]
+    runs = [_track_trial(session, artifact, trial) for trial in trials]
+    return runs[0]
+
+
+def _track_trial(session: Session, artifact: Artifact, trial: TrialResult) -> RunRef:
+    run = session.tracker.run(
+        f"{trial.folder}/{artifact.fingerprint}",
+        f"{session.folder.name}/{trial.name}",
+        "trial",
+        parent=session.parent,
+        tags={"talaria.pipeline": session.config.run.name, "talaria.folder": trial.folder},
+        params=trial.values,
+    )
+    session.tracker.sync_metrics(run, Path(trial.folder) / METRICS)
+    session.tracker.metrics(run, {METRIC: trial.score}, step=trial.epochs)
+    session.tracker.finish(run)
+    return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from talaria.config.fingerprint import fingerprint
 from talaria.log import BOARD
@@ -18,7 +19,7 @@ from talaria.store.artifact import Artifact
 from talaria.store.checkpoint import weights_digest
 from talaria.store.feature_store import FeatureStore
 from talaria.store.ledger import Ledger
-from talaria.tracking.mlflow_tracker import MEMBER_TAG, PREDICTIONS_TAG
+from talaria.tracking.mlflow_tracker import MEMBER_TAG, PREDICTIONS_TAG, RunRef
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,15 @@ def predict_missing(
     """Predict with every member whose predictions are not there yet."""
     members = [_member(session, dataset, stores, heads, head) for head in detector_heads(session.config)]
     missing = [member for member in members if not member.artifact.finished()]
-    if not missing:
+    if missing:
+        _predict(session, missing)
+    else:
         session.skipped("predict", f"{len(members)} members")
-        return
+    for member in members:
+        session.track_once(member.artifact, partial(_offer, session, member))
+
+
+def _predict(session: Session, missing: list[Predicted]) -> None:
     total = sum(len(member.plan.video_ids) for member in missing)
     with session.stage("predict", f"{len(missing)} members, {total} predictions"):
         capacity = session.capacity
@@ -47,16 +54,16 @@ def predict_missing(
         with BOARD.step("predict", total) as step:
             predict([member.plan for member in missing], session.config.resources, capacity, step.advance)
         for member in missing:
-            _offer(session, member)
             member.artifact.commit(videos=len(member.plan.video_ids))
 
 
-def _offer(session: Session, member: Predicted) -> None:
-    """Say in MLflow where a detector's predictions lie, and make it a member until a person says otherwise."""
+def _offer(session: Session, member: Predicted) -> RunRef:
+    """Say in MLflow where a detector's predictions lie; it is a member until a person says otherwise."""
     run = member.training.run(session, "train")
     session.tracker.tag(run, PREDICTIONS_TAG, str(member.plan.folder))
     session.tracker.tag(run, MEMBER_TAG, "yes")
     session.tracker.finish(run)
+    return run
 
 
 def _member(
@@ -100,4 +107,6 @@ def _member(
 def dataset_fingerprint(dataset: Dataset, *subsets: str) -> str:
     """What members must agree on: the videos of some subsets, their truth and the class list."""
     videos = [v for name in dict.fromkeys(subsets) for v in dataset.subset(name)]
-    return fingerprint([dataset.classes, [(v.video_id, v.subset, v.duration_s, v.annotations) for v in videos]])
+    return fingerprint(
+        [dataset.classes, [(v.video_id, v.subset, v.duration_s, v.annotations) for v in videos]]
+    )

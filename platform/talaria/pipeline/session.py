@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -53,8 +53,8 @@ class Session:
             save_resolved(config, self.folder / "recipe.json")
         except OSError as error:
             raise ConfigError(
-                f"{self.folder}: cannot be written ({error.strerror}); set run.root or TALARIA_HOME to a folder "
-                "that can"
+                f"{self.folder}: cannot be written ({error.strerror}); set run.root or TALARIA_HOME to "
+                "a folder that can"
             ) from None
 
     def __enter__(self) -> Session:
@@ -79,7 +79,9 @@ class Session:
     @cached_property
     def tracker(self) -> Tracker:
         """MLflow, opened when the first piece of work is recorded."""
-        return Tracker(self.tracking_uri, self.config.tracking.experiment, self.home / "runs" / "mlflow_artifacts")
+        return Tracker(
+            self.tracking_uri, self.config.tracking.experiment, self.home / "runs" / "mlflow_artifacts"
+        )
 
     @cached_property
     def parent(self) -> RunRef:
@@ -95,12 +97,30 @@ class Session:
         """The folder of one piece of work of this run."""
         return Artifact(self.folder / stage / node, f"{stage}@{version}", fields)
 
-    def child(self, artifact: Artifact, kind: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> RunRef:
+    def child(
+        self, artifact: Artifact, kind: str, params: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> RunRef:
         """The MLflow run of one piece of work, below the pipeline's."""
-        key = f"{self.folder.name}/{artifact.name}/{artifact.fingerprint}"
+        key = f"{artifact.folder}/{artifact.fingerprint}"
         name = f"{self.folder.name}/{artifact.folder.name}"
         common = {"talaria.pipeline": self.config.run.name, "talaria.folder": str(artifact.folder)}
-        return self.tracker.run(key, name, kind, parent=self.parent, tags={**common, **tags}, params=dict(params))
+        return self.tracker.run(
+            key, name, kind, parent=self.parent, tags={**common, **tags}, params=dict(params)
+        )
+
+    def track_once(self, artifact: Artifact, work: Callable[[], RunRef]) -> None:
+        """Tell MLflow about finished work, unless it knows; told again later where the server was away.
+
+        Args:
+            artifact: the finished work; a marker is left beside its record.
+            work: sends everything and returns the run; safe to repeat.
+        """
+        marker, uri = artifact.folder / TRACKED, self.tracking_uri
+        if marker.is_file() and read_json(marker)["uri"] == uri:
+            return
+        run = work()
+        if run.run_id and not self.tracker.away:
+            write_json(marker, {"uri": uri, "run_id": run.run_id})
 
     @contextmanager
     def stage(self, name: str, detail: str) -> Iterator[None]:

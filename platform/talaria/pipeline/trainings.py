@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from talaria.log import BOARD
@@ -39,33 +39,36 @@ def run_trainings(session: Session, stage: str, trainings: Sequence[Training]) -
         StageError: a training failed; the others that were running are finished first.
     """
     missing = [training for training in trainings if not training.artifact.finished()]
-    if trainings and not missing:
-        session.skipped(stage, ", ".join(training.artifact.folder.name for training in trainings))
-        return
-    if not missing:
-        return
-    names = ", ".join(training.artifact.folder.name for training in missing)
-    with session.stage(stage, names):
-        _ = session.capacity, session.parent  # opened here, not by several threads at once
-        with ThreadPoolExecutor(session.config.resources.parallel_trainings) as pool:
-            running = [pool.submit(_run, session, stage, training) for training in missing]
-        for future in running:
-            future.result()
+    names = ", ".join(training.artifact.folder.name for training in missing or trainings)
+    if missing:
+        with session.stage(stage, names):
+            _ = session.capacity  # opened here, not by several threads at once
+            with ThreadPoolExecutor(session.config.resources.parallel_trainings) as pool:
+                running = [pool.submit(_run, session, stage, training) for training in missing]
+            for future in running:
+                future.result()
+    elif trainings:
+        session.skipped(stage, names)
+    for training in trainings:
+        session.track_once(training.artifact, partial(_track, session, stage, training))
 
 
 def _run(session: Session, stage: str, training: Training) -> None:
     artifact, job = training.artifact, training.job
     artifact.begin()
-    run = training.run(session, stage)
     with BOARD.step(f"{stage} {artifact.folder.name}", job.optim.epochs) as step:
 
         def on_epoch(metrics: dict[str, float]) -> None:
             step.update(int(metrics["step"]) + 1, f"loss {metrics['loss_total']:.4f}")
 
         fit(job, session.config.resources, session.capacity, on_epoch)
-    metrics_path = Path(job.out) / METRICS
-    session.tracker.sync_metrics(run, metrics_path)
-    for name in (CARD, WEIGHTS):
-        session.tracker.artifact(run, artifact.folder / name, "model")
-    session.tracker.finish(run)
     artifact.commit(model=job.model, sizes=job.sizes)
+
+
+def _track(session: Session, stage: str, training: Training) -> RunRef:
+    run, folder = training.run(session, stage), training.artifact.folder
+    session.tracker.sync_metrics(run, folder / METRICS)
+    for name in (CARD, WEIGHTS):
+        session.tracker.artifact(run, folder / name, "model")
+    session.tracker.finish(run)
+    return run

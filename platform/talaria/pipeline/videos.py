@@ -9,7 +9,9 @@ from talaria.store.ledger import Ledger
 from talaria.training.job import LabelledVideo
 
 
-def labelled_videos(videos: Iterable[Video], ledger: Ledger, tolerance_frac: float) -> tuple[LabelledVideo, ...]:
+def labelled_videos(
+    videos: Iterable[Video], ledger: Ledger, tolerance_frac: float
+) -> tuple[LabelledVideo, ...]:
     """Videos to train on: features are there and the real length is the annotated one.
 
     Segments are cut at the decoded end; one that begins after it is dropped.
@@ -38,7 +40,8 @@ def unlike_annotated(videos: Iterable[Video], ledger: Ledger, tolerance_frac: fl
                 {
                     "video_id": row.video_id,
                     "stage": "length",
-                    "reason": f"decoded {row.decoded_s:.1f} s, annotated {row.annotated_s:.1f} s: left out of training",
+                    "reason": f"decoded {row.decoded_s:.1f} s, annotated {row.annotated_s:.1f} s: "
+                    "left out of training",
                 }
             )
     return found

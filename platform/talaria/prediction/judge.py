@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -59,7 +58,11 @@ class JudgedVideos:
             top=chosen.proposals_per_video,
         )
         kept = soft_nms(
-            segments_frac, scores, low=chosen.low, high=chosen.high, alpha=chosen.alpha,
+            segments_frac,
+            scores,
+            low=chosen.low,
+            high=chosen.high,
+            alpha=chosen.alpha,
             top=chosen.detections_per_video,
         )
         return segments_frac[kept.index], kept.score

@@ -1,4 +1,4 @@
-"""Checkpoint x features -> raw predictions, on Ray Data: all members in one pass, a shard of videos at a time.
+"""Checkpoint x features -> raw predictions on Ray Data: all members in one pass, shard by shard.
 
 A shard always holds the same videos, so that a repeated one is the same file; shards that exist are skipped.
 """
@@ -35,7 +35,7 @@ class MemberPlan:
     """What predicts for one member; all folders absolute.
 
     Attributes:
-        classifier: folder of the video-level classifier, or None where proposals are classified by clip scores.
+        classifier: folder of the video-level classifier, or None where clip scores classify the proposals.
         meta: what is kept beside the predictions.
         video_ids: videos to predict, in a fixed order.
     """
@@ -185,5 +185,3 @@ def contract_from_dict(fields: Mapping[str, Any]) -> FeatureContract:
         return FeatureContract(**{**fields, "classes": tuple(fields["classes"])})
     except (TypeError, KeyError) as error:
         raise DataError(f"the model card holds no feature contract ({error})") from None
-
-

@@ -1,7 +1,7 @@
-"""The outer search: Ray Tune with Optuna retrains one detector with other settings and stops poor trials early.
+"""The outer search: Ray Tune with Optuna retrains one detector with other settings, stopping poor trials.
 
-A trial trains inside its own process and reports every epoch. It learns from a part of the training videos and is
-judged on the rest, so that the validation videos stay unseen for fusion.
+A trial trains inside its own process and reports every epoch. It learns from a part of the training videos
+and is judged on the rest, so that the validation videos stay unseen for fusion.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def search(plan: SearchPlan) -> list[TrialResult]:
     return sorted(trials, key=lambda trial: (-trial.score, trial.name))
 
 
-def split_videos(videos: tuple[LabelledVideo, ...], holdout_frac: float) -> tuple[tuple[LabelledVideo, ...], ...]:
+def split_videos(
+    videos: tuple[LabelledVideo, ...], holdout_frac: float
+) -> tuple[tuple[LabelledVideo, ...], ...]:
     """Training videos and held-out ones, chosen by their ids alone; both have at least one.
 
     Raises:
@@ -179,25 +181,34 @@ def trial_name(trial_id: str) -> str:
 
 
 def _new_tuner(plan: SearchPlan, trainable: Any) -> Any:
-    from ray import tune
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
+
+    from ray import tune
 
     section = plan.section
     searcher = OptunaSearch(metric=METRIC, mode="max", seed=plan.seed % 2**31)
     scheduler = ASHAScheduler(
-        time_attr="epoch", max_t=section.epochs, grace_period=min(section.grace_epochs, section.epochs),
+        time_attr="epoch",
+        max_t=section.epochs,
+        grace_period=min(section.grace_epochs, section.epochs),
         reduction_factor=section.reduction_factor,
     )
     return tune.Tuner(
         trainable,
         param_space={path: _domain(tune, distribution) for path, distribution in section.space.items()},
         tune_config=tune.TuneConfig(
-            metric=METRIC, mode="max", search_alg=searcher, scheduler=scheduler,
-            num_samples=section.num_trials, max_concurrent_trials=section.max_concurrent,
+            metric=METRIC,
+            mode="max",
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=section.num_trials,
+            max_concurrent_trials=section.max_concurrent,
         ),
         run_config=tune.RunConfig(
-            name=_EXPERIMENT, storage_path=plan.folder, verbose=0,
+            name=_EXPERIMENT,
+            storage_path=plan.folder,
+            verbose=0,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
         ),
     )

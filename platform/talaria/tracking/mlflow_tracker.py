@@ -109,6 +109,11 @@ class Tracker:
         self._wanted: dict[str, _Wanted] = {}
         self._run_ids: dict[str, str] = {}
 
+    @property
+    def away(self) -> bool:
+        """Whether the server did not answer lately, so that something may not have been sent."""
+        return self._rest.resting
+
     def run(
         self,
         key: str,
