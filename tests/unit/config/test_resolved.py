@@ -103,7 +103,7 @@ def test_a_clip_that_cannot_be_cut_is_refused_field_by_field(
 
 def test_a_demo_set_that_cannot_be_rendered_is_refused() -> None:
     with pytest.raises(ValueError, match="expected") as caught:
-        DemoSpec(num_training=2, num_classes=11, min_duration_s=9, max_duration_s=5)
+        DemoSpec(num_training=2, num_classes=99, min_duration_s=9, max_duration_s=5)
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
         "num_classes",
         "num_training",
