@@ -38,7 +38,7 @@ class LoadedAnnotations:
 
 
 def load_annotations(
-    annotations_path: str | Path, videos_folder: str | Path, *, subsets: Sequence[str] = SUBSETS
+    annotations_path: str | Path, videos_folder: str | Path | None, *, subsets: Sequence[str] = SUBSETS
 ) -> LoadedAnnotations:
     """The annotated videos of a HACS or ActivityNet file, and where their files lie.
 
@@ -47,7 +47,8 @@ def load_annotations(
 
     Args:
         annotations_path: JSON, plain or gzip.
-        videos_folder: folder of video files, not searched any deeper.
+        videos_folder: folder of video files, not searched any deeper; None, for an evaluation, looks up no
+            files and leaves every path None.
         subsets: names that `subset` may have.
 
     Raises:
@@ -55,7 +56,7 @@ def load_annotations(
     """
     path = Path(annotations_path)
     database = read_database(path)
-    folder = VideoFolder(Path(videos_folder))
+    folder = None if videos_folder is None else VideoFolder(Path(videos_folder))
     reading = _Reading(str(path), tuple(subsets), folder)
     if isinstance(database, Repeated):
         for video_id in database.repeated:
@@ -72,7 +73,7 @@ class _Reading:
 
     source: str
     subsets: tuple[str, ...]
-    folder: VideoFolder
+    folder: VideoFolder | None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     overshoots_s: list[float] = field(default_factory=list)
@@ -153,6 +154,8 @@ class _Reading:
             if unsafe is not None:
                 self.report(video_id, "file", unsafe)
                 return None
+        if self.folder is None:
+            return None
         found = self.folder.named(named) if named is not None else self.folder.of_video(video_id)
         if len(found) > 1:
             names = ", ".join(Path(path).name for path in found)

@@ -1,14 +1,14 @@
 """Any video through a finished run: decode, features, members, fusion, post-processing; no Ray needed.
 
-A video of the run itself gets the detections that the run gave it, because numbers are rounded here where the run
-rounds them on disk.
+A video of the run itself gets the detections that the run gave it, because numbers are rounded here where the
+run rounds them on disk.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from talaria.data.decoding import decode_frames
 from talaria.data.decoding_messages import DecodedSummary
 from talaria.ensemble.fusion import fuse
 from talaria.errors import ConfigError, DataError
+from talaria.evaluation.formats import write_detections
 from talaria.features.chunks import frame_chunks
 from talaria.features.extraction import ExtractionPlan, Forward
+from talaria.pipeline.fusion import DETECTIONS
 from talaria.pipeline.graph import HeadNode, classifier_heads, detector_heads
 from talaria.pipeline.summary import SUMMARY
 from talaria.prediction.postprocess import as_results, postprocess
@@ -124,11 +126,30 @@ class RunDetector:
                     computed, logits = forward.compute(chunk.frames)
                     parts[name].append((computed[: chunk.num_valid], logits[: chunk.num_valid]))
             for name, computed_parts in parts.items():
-                whole = [np.concatenate(arrays).astype(np.float32) for arrays in zip(*computed_parts, strict=True)]
+                whole = [
+                    np.concatenate(arrays).astype(np.float32) for arrays in zip(*computed_parts, strict=True)
+                ]
                 features[name] = VideoFeatures(whole[0], whole[1], summary.duration_s)
             if summary.error:
                 notes[summary.error] = None
         return features, "; ".join(notes)
+
+
+def write_results(folder: Path, results: Mapping[str, Sequence[Detection]]) -> Path:
+    """Write the official file `detections.json` into a folder, made if absent; returns its path.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    path = folder / DETECTIONS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_detections(path, results)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be written ({error.strerror}); name another folder with --out"
+        ) from None
+    return path
 
 
 def model_folder(run_folder: Path, config: RunConfig, backbone: str) -> Path:
@@ -144,8 +165,8 @@ def _summary(run_folder: Path) -> dict[str, Any]:
     path = run_folder / SUMMARY
     if not path.is_file():
         raise ConfigError(
-            f"{run_folder}: holds no finished run ({SUMMARY} is missing); run jobs/full_pipeline.py to its end, "
-            "or name another folder with --run"
+            f"{run_folder}: holds no finished run ({SUMMARY} is missing); run jobs/full_pipeline.py to its "
+            "end, or name another folder with --run"
         )
     try:
         summary: dict[str, Any] = read_json(path)
@@ -163,8 +184,8 @@ def _heads(run_folder: Path, config: RunConfig, weights: dict[str, float]) -> li
     foreign = sorted(weights.keys() - {head.name for head in heads})
     if foreign:
         raise ConfigError(
-            f"{run_folder}: its ensemble has members of other runs: {', '.join(foreign)}; run jobs/ensemble.py "
-            "with members of this run alone"
+            f"{run_folder}: its ensemble has members of other runs: {', '.join(foreign)}; run "
+            "jobs/ensemble.py with members of this run alone"
         )
     return heads
 
