@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-_MOST_CLASSES = 11
+_MOST_CLASSES = 12
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class DemoSpec:
     num_validation: int = 12
     num_testing: int = 12
     num_classes: int = 8
-    """Kinds of motion, at most 11 (those of data/demo_motion.py)."""
+    """Kinds of motion, at most 12 (those of data/demo_motion.py)."""
     num_looks: int = 5
     """Backgrounds and shapes to draw from: few, so that every class is seen with every look."""
     min_duration_s: float = 30.0

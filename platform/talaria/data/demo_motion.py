@@ -1,4 +1,4 @@
-"""How the actors of the demo set move: eleven kinds of motion that one frame cannot tell apart, and rest.
+"""How the actors of the demo set move: twelve kinds of motion that one frame cannot tell apart, and rest.
 
 Letters: F frames. A pose is x, y in pixels (y down), a turn in radians (clockwise on screen) and a scale.
 """

@@ -190,7 +190,7 @@ def test_a_video_does_not_depend_on_how_many_there_are() -> None:
     ("changes", "said"),
     [
         ({"num_classes": 1}, "num_classes: expected a whole number of at least 2"),
-        ({"num_classes": 11}, "num_classes: expected at most 10"),
+        ({"num_classes": 13}, "num_classes: expected at most 12"),
         ({"num_training": 2}, "num_training: expected more than the 2"),
         ({"num_testing": -1}, "num_testing: expected a whole number of at least 0"),
         ({"seed": 1.5}, "seed: expected a whole number"),

@@ -21,7 +21,7 @@ def test_normalise_moves_the_colours_and_scales_them() -> None:
     out = normalise(clips, (0.5, 0.2, 0.0), (0.5, 0.1, 0.25))
     assert out.shape == (1, 3, 1, 1, 2)
     assert out.dtype == torch.float32
-    assert out.is_contiguous()
+    assert out.is_contiguous(memory_format=torch.channels_last_3d)
     expected = torch.tensor([[-1.0, 1.0], [0.0, -2.0], [4.0, 1.6]]).view(1, 3, 1, 1, 2)
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-6)
     assert clips.flatten().tolist() == [0, 51, 255, 255, 0, 102]
