@@ -12,12 +12,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORT_ROOTS = ("platform", "models")
+PACKAGES = ("platform/talaria", "models/talaria_models")
 
 
-def activate() -> dict[str, dict[str, str]]:
+def activate() -> dict[str, Any]:
     """Put the import roots on sys.path and return the runtime_env that Ray's workers need."""
     paths = [str(ROOT / folder) for folder in IMPORT_ROOTS]
     sys.path[:0] = [path for path in paths if path not in sys.path]
@@ -25,7 +27,11 @@ def activate() -> dict[str, dict[str, str]]:
     if job is None:
         inherited = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(paths + ([inherited] if inherited else []))
-        return {}
+        return (
+            {"py_modules": [str(ROOT / package) for package in PACKAGES]}
+            if os.environ.get("RAY_ADDRESS")
+            else {}
+        )
     if "PYTHONPATH" in ((json.loads(job).get("runtime_env") or {}).get("env_vars") or {}):
         return {}
     return {"env_vars": {"PYTHONPATH": os.pathsep.join(IMPORT_ROOTS)}}
@@ -35,7 +41,7 @@ RUNTIME_ENV = activate()
 
 
 def home() -> Path:
-    """The folder below which runs/ lies: TALARIA_HOME, else here, but not a submitted job's throwaway copy."""
+    """The folder below which runs/ lies: TALARIA_HOME, else here, but no submitted job's throwaway copy."""
     named = os.environ.get("TALARIA_HOME")
     if named:
         return Path(named).resolve()

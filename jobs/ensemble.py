@@ -6,9 +6,13 @@ import _bootstrap
 def main() -> int:
     from talaria.config.cli import recipe_parser
 
-    example = "python jobs/ensemble.py --recipe runs/demo/recipe.json --members \"tags.talaria.member = 'yes'\""
+    example = (
+        "python jobs/ensemble.py --recipe runs/demo/recipe.json --members \"tags.talaria.member = 'yes'\""
+    )
     parser = recipe_parser(__doc__, example)
-    parser.add_argument("--members", metavar="FILTER", help="MLflow filter; default: the tag that people set in the UI")
+    parser.add_argument(
+        "--members", metavar="FILTER", help="MLflow filter; default: the tag that people set in the UI"
+    )
     arguments = parser.parse_args()
 
     from talaria.config.loading import load_recipe
@@ -20,7 +24,7 @@ def main() -> int:
     if arguments.members:
         ensemble = config.ensemble.model_copy(update={"members": arguments.members})
         config = config.model_copy(update={"ensemble": ensemble})
-    fuse_members(config, _bootstrap.home(), _bootstrap.RUNTIME_ENV)
+    fuse_members(config, _bootstrap.home(), _bootstrap.RUNTIME_ENV, dry_run=arguments.dry_run)
     return 0
 
 

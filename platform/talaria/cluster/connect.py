@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from talaria.errors import ConfigError
 from talaria.log import quiet_libraries
 
 _KNOCK_S = 10.0
+_BANNER = b"Set ray log level from environment variable"
 
 # Read by Ray Train in the driver and handed to its workers (a report then takes 0.1 s instead of 2 s).
 _QUIET = {
@@ -64,7 +67,8 @@ def connected(resources: ResourcesSection, runtime_env: Mapping[str, Any]) -> It
 
     started = not ray.is_initialized()
     if started:
-        _start(ray, resources, runtime_env)
+        with _no_banner():
+            _start(ray, resources, runtime_env)
     quiet_libraries()
     try:
         yield checked(capacity(ray), resources)
@@ -123,6 +127,22 @@ def _start(ray: Any, resources: ResourcesSection, runtime_env: Mapping[str, Any]
         return
     store_bytes = resources.object_store_mb * 2**20
     ray.init(address="local", include_dashboard=False, object_store_memory=store_bytes, **common)
+
+
+@contextmanager
+def _no_banner() -> Iterator[None]:
+    """Ray's C++ part says on stderr, at any level, that it read RAY_BACKEND_LOG_LEVEL; other lines pass."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+            held.seek(0)
+            os.write(2, b"".join(line for line in held if _BANNER not in line))
 
 
 def _join(ray: Any, address: str, options: Mapping[str, Any]) -> None:

@@ -60,8 +60,8 @@ def fuse_and_judge(session: Session, dataset: Dataset) -> Fused:
 
 
 def _fuse(session: Session, dataset: Dataset, members: tuple[Member, ...], artifact: Artifact) -> None:
+    stores = member_stores(members)
     with session.stage("ensemble", ", ".join(short_name(session, member) for member in members)):
-        stores = member_stores(members)
         artifact.begin()
         data = session.config.data
         fit_set, judge_set = (

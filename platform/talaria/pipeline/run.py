@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -42,8 +42,7 @@ def run_pipeline(
         TalariaError: everything that the user can mend.
     """
     if dry_run:
-        print(json.dumps(config.model_dump(mode="json"), indent=1))
-        print("stages:", " -> ".join(STAGES[: STAGES.index(until) + 1]))
+        _show_plan(config, STAGES[: STAGES.index(until) + 1])
         return
     with Session(config, home, runtime_env) as session:
         for stage in chain(session, retry_failed):
@@ -73,13 +72,23 @@ def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
     yield "report"
 
 
-def fuse_members(config: RunConfig, home: Path, runtime_env: Mapping[str, Any]) -> None:
+def fuse_members(
+    config: RunConfig, home: Path, runtime_env: Mapping[str, Any], dry_run: bool = False
+) -> None:
     """Only the last link: learn weights over the members that the filter finds, judge them, show the table.
 
     Raises:
         TalariaError: everything that the user can mend.
     """
+    if dry_run:
+        _show_plan(config, ("data", "report"))
+        return
     with Session(config, home, runtime_env) as session:
         dataset = prepare_dataset(session)
         write_summary(session, dataset, fuse_and_judge(session, dataset))
         show_summary(session)
+
+
+def _show_plan(config: RunConfig, stages: Sequence[Stage]) -> None:
+    print(json.dumps(config.model_dump(mode="json"), indent=1))
+    print("stages:", " -> ".join(stages))

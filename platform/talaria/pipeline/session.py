@@ -31,15 +31,12 @@ class Session:
     """What the stages of one run share."""
 
     def __init__(self, config: RunConfig, home: Path, runtime_env: Mapping[str, Any]) -> None:
-        """Prepare the run's folder.
+        """Nothing is written before the first stage that has something to do.
 
         Args:
             config: the resolved recipe.
             home: folder below which runs/ lies, unless the recipe sets run.root.
             runtime_env: how code reaches Ray's workers.
-
-        Raises:
-            ConfigError: the folder cannot be written.
         """
         self.config = config
         self.home = Path(config.run.root).expanduser().resolve() if config.run.root else home.resolve()
@@ -48,14 +45,6 @@ class Session:
         self._stack = ExitStack()
         self.worked = False
         """Whether this call did anything that was not done before."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_resolved(config, self.folder / "recipe.json")
-        except OSError as error:
-            raise ConfigError(
-                f"{self.folder}: cannot be written ({error.strerror}); set run.root or TALARIA_HOME to "
-                "a folder that can"
-            ) from None
 
     def __enter__(self) -> Session:
         return self
@@ -70,6 +59,24 @@ class Session:
         """Ray, joined or started at the first stage that needs it."""
         LOGGER.info("ray: starting" if not os.environ.get("RAY_ADDRESS") else "ray: joining the cluster")
         return self._stack.enter_context(connected(self.config.resources, self._runtime_env))
+
+    @cached_property
+    def recipe(self) -> Path:
+        """The resolved recipe in the run's folder, saved by the first stage that has something to do.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        path = self.folder / "recipe.json"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_resolved(self.config, path)
+        except OSError as error:
+            raise ConfigError(
+                f"{self.folder}: cannot be written ({error.strerror}); set run.root or TALARIA_HOME to "
+                "a folder that can"
+            ) from None
+        return path
 
     @property
     def tracking_uri(self) -> str:
@@ -90,7 +97,7 @@ class Session:
         run = self.tracker.run(
             f"{self.folder}", name, "pipeline", tags={"talaria.pipeline": name}, params=plain(self.config)
         )
-        self.tracker.artifact(run, self.folder / "recipe.json")
+        self.tracker.artifact(run, self.recipe)
         return run
 
     def artifact(self, stage: str, node: str, version: str, fields: Mapping[str, Any]) -> Artifact:
@@ -125,6 +132,7 @@ class Session:
     @contextmanager
     def stage(self, name: str, detail: str) -> Iterator[None]:
         """Time a stage that has something to do, and say so."""
+        _ = self.recipe
         self.worked = True
         LOGGER.info("%s: %s", name, detail)
         began_s = time.monotonic()

@@ -6,6 +6,7 @@ and is judged on the rest, so that the validation videos stay unseen for fusion.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -75,7 +76,11 @@ def search(plan: SearchPlan) -> list[TrialResult]:
         StageError: no trial finished.
     """
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = _SNAPSHOT_EVERY_S
+    import optuna
+
     from ray import tune
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # Optuna sets its own level when it is imported
 
     resources = {"CPU": plan.cpus, **({"GPU": plan.gpus} if plan.gpus else {})}
     trainable = tune.with_resources(tune.with_parameters(_trial, plan=plan), resources)
@@ -88,7 +93,12 @@ def search(plan: SearchPlan) -> list[TrialResult]:
     trials = [_result(result, plan) for result in results if result.metrics and METRIC in result.metrics]
     if not trials:
         raise StageError(f"search: none of {len(results)} trials finished; first error: {results.errors[:1]}")
-    return sorted(trials, key=lambda trial: (-trial.score, trial.name))
+    return sorted(trials, key=_rank)
+
+
+def _rank(trial: TrialResult) -> tuple[float, str]:
+    """The better score first; equal ones by their values, as Tune draws names at random."""
+    return -trial.score, json.dumps(trial.values, sort_keys=True)
 
 
 def split_videos(
