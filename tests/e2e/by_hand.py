@@ -1,4 +1,4 @@
-"""Jobs as a person runs them: processes of their own, with a home and a Ray session that leave with the test."""
+"""Jobs as a person runs them: processes of their own, whose home and Ray session leave with the test."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Home:
             time.sleep(0.02)
 
     def clean(self) -> None:
-        """End the Ray processes of this home, found by their session's folder, and remove the folder's content."""
+        """End the Ray processes of this home, found by their session's folder, and empty that folder."""
         end_ray_below(self.ray_dir)
         for path in self.ray_dir.iterdir():
             shutil.rmtree(path, ignore_errors=True)
@@ -122,6 +122,9 @@ class FullRun:
 
     home: Home
     ended: subprocess.CompletedProcess[str]
+
+
+MakeHome = Callable[[str], Home]
 
 
 def end_ray_below(ray_dir: Path) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from by_hand import FullRun, Home
-
-MakeHome = Callable[[str], Home]
+from by_hand import FullRun, Home, MakeHome
 
 
 @pytest.fixture(scope="session")

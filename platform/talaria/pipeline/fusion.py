@@ -12,9 +12,9 @@ from talaria.config.postprocess import PostprocessConfig
 from talaria.ensemble.fitting import CrossFit, Fit, Judgement, Tune, cross_fit, fit, judge
 from talaria.ensemble.members import Member, member_stores, pick_members
 from talaria.ensemble.scoring import FusionSet
-from talaria.evaluation.arrays import GroundTruth
+from talaria.evaluation.arrays import Detections, GroundTruth
 from talaria.evaluation.detection import DetectionResult
-from talaria.evaluation.formats import write_detections
+from talaria.evaluation.formats import read_detections, write_detections
 from talaria.evaluation.proposals import average_recall
 from talaria.log import BOARD, Step
 from talaria.pipeline.session import Session
@@ -146,13 +146,20 @@ def _tuner(session: Session, artifact: Artifact, step: Step) -> Tune:
     return tune
 
 
+def _written(path: Path, judge_set: FusionSet, detections: Detections) -> DetectionResult:
+    """Write the official file and score what it says; rounding may move a tIoU over a threshold."""
+    truth = judge_set.truth
+    detected = [listed[0].video_id for listed in judge_set.predictions]
+    results = as_results(detections, truth.video_ids, truth.classes)
+    write_detections(path, {video_id: results[video_id] for video_id in detected})
+    return judge_set.score(Detections.of_results(read_detections(path), truth))
+
+
 def _write(
     session: Session, artifact: Artifact, members: tuple[Member, ...], judge_set: FusionSet, outcome: _Outcome
 ) -> None:
     truth, judgement = judge_set.truth, outcome.judgement
-    detected = [listed[0].video_id for listed in judge_set.predictions]
-    results = as_results(judgement.detections, truth.video_ids, truth.classes)
-    write_detections(artifact.folder / DETECTIONS, {video_id: results[video_id] for video_id in detected})
+    learned = _written(artifact.folder / DETECTIONS, judge_set, judgement.detections)
     proposals = replace(outcome.released.config, classes_per_video=1)
     recall = average_recall(truth, judge_set.detections(outcome.released.weights, proposals))
     alone = {name: judgement.alone[name] for name in judge_set.members}
@@ -169,10 +176,10 @@ def _write(
         ],
         "best_member_map": max(score.average_map for score in alone.values()),
         "equal_weights_map": judgement.equal.average_map,
-        "learned_weights_map": judgement.learned.average_map,
-        "learned_map_at_50": _at_50(judgement.learned),
-        "learned_map_at_tiou": judgement.learned.map_at_tiou,
-        "tiou": judgement.learned.tiou_thresholds,
+        "learned_weights_map": learned.average_map,
+        "learned_map_at_50": _at_50(learned),
+        "learned_map_at_tiou": learned.map_at_tiou,
+        "tiou": learned.tiou_thresholds,
         "auc": recall.auc,
         "cross_fitted_map": {
             "learned": outcome.crossed.judgement.learned.average_map,
