@@ -8,7 +8,7 @@ each from the fit that did not see it (`cross_fit`).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -151,6 +151,25 @@ def cross_fit(data: FusionSet, tune: Tune, *, folds: int, rounds: int) -> CrossF
         for index, part in enumerate(parts)
     )
     return CrossFit(fitted, _judged(data, list(zip(fitted, parts, strict=True))))
+
+
+def bagged(data: FusionSet, fits: Fits, crossed: CrossFit) -> Fits:
+    """`fits` with the mean of the folds' learned weights in place of its own.
+
+    Each fold's weights were learned without some of the videos, so that their mean hangs less on any one video.
+
+    Args:
+        data: the videos that `fits` was fitted on.
+        fits: fitted on all of them.
+        crossed: fitted on all of them but one fold each.
+
+    Source: Caruana, Munson, Niculescu-Mizil 2006, Getting the Most Out of Ensemble Selection, bagging.
+    """
+    rows = np.array([fold.learned.weights for fold in crossed.folds])
+    weights = tuple((rows.mean(axis=0) / rows.mean(axis=0).sum()).tolist())
+    config = fits.learned.config
+    average_map = data.average_map(weights, config, fits.fitted_on)
+    return replace(fits, learned=Fit(fits.learned.members, weights, config, average_map))
 
 
 def folds_of(video_ids: Collection[str], folds: int) -> tuple[tuple[str, ...], ...]:

@@ -41,7 +41,7 @@ from talaria.store.files import written_aside
 from talaria.store.ledger import Ledger
 from talaria_models.backbones.pixels import normalise
 
-_COMMITS_IN_FLIGHT = 16
+_COMMITS_IN_FLIGHT = 2  # each takes a process of its own, which is idle most of the time
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from talaria.config.fingerprint import fingerprint, plain
 from talaria.config.postprocess import PostprocessConfig
-from talaria.ensemble.fitting import CrossFit, Fit, Judgement, Tune, cross_fit, fit, judge
+from talaria.ensemble.fitting import CrossFit, Fit, Judgement, Tune, bagged, cross_fit, fit, judge
 from talaria.ensemble.members import Member, member_stores, pick_members
 from talaria.ensemble.scoring import FusionSet
 from talaria.evaluation.arrays import Detections, GroundTruth
@@ -125,7 +125,7 @@ def _learn(session: Session, artifact: Artifact, fit_set: FusionSet, judge_set: 
         crossed = cross_fit(fit_set, tune, folds=section.folds, rounds=section.rounds)
         same = session.config.data.fit_subset == session.config.data.judge_subset
         judged = () if same else judge_set.video_ids
-        final = fit(fit_set, tune, rounds=section.rounds, judged=judged)
+        final = bagged(fit_set, fit(fit_set, tune, rounds=section.rounds, judged=judged), crossed)
     judgement = crossed.judgement if same else judge(judge_set, final)
     return _Outcome(final.learned, crossed, judgement)
 

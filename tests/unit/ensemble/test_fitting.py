@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from talaria.config.postprocess import PostprocessConfig
-from talaria.ensemble.fitting import cross_fit, fit, folds_of, judge
+from talaria.ensemble.fitting import bagged, cross_fit, fit, folds_of, judge
 from talaria.ensemble.scoring import FusionSet
 from talaria.errors import ConfigError, DataError
 from talaria.prediction.raw import RawMeta, RawStore, write_raw
@@ -146,3 +146,13 @@ def test_a_set_is_read_from_stores_for_the_videos_of_the_truth(tmp_path: Path) -
     weights = (0.4, 0.3, 0.2, 0.1)
     expected = replace(fusion_set(videos[2:5]))
     assert half.average_map(weights, FIXED) == pytest.approx(expected.average_map(weights, FIXED), abs=0.02)
+
+
+def test_bagged_weights_are_the_mean_of_the_folds_and_still_starve_junk() -> None:
+    crossed = cross_fit(FIT, fixed, folds=3, rounds=12)
+    fits = bagged(FIT, fit(FIT, fixed, rounds=12, judged=()), crossed)
+    expected = np.mean([fold.learned.weights for fold in crossed.folds], axis=0)
+    np.testing.assert_allclose(fits.learned.weights, expected, atol=1e-12)
+    assert sum(fits.learned.weights) == pytest.approx(1)
+    assert max(fits.learned.weights[2:]) < min(fits.learned.weights[:2])
+    assert fits.learned.average_map == FIT.average_map(fits.learned.weights, FIXED)
