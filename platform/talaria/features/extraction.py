@@ -20,12 +20,9 @@ from numpy.typing import NDArray
 from talaria.cluster.connect import Capacity
 from talaria.cluster.data import ray_data
 from talaria.config.schema import ResourcesSection
-from talaria.config.specs import ClipSpec
-from talaria.data.decoding import decode_frames
-from talaria.data.decoding_messages import DecodedSummary
-from talaria.errors import DataError
-from talaria.features.chunks import FrameChunk, chunk_frames, frame_chunks
+from talaria.features.decode import decode_chunks
 from talaria.features.requests import (
+    ExtractionPlan,
     OnVideo,
     StageLimits,
     done_row,
@@ -42,24 +39,6 @@ from talaria.store.ledger import Ledger
 from talaria_models.backbones.pixels import normalise
 
 _COMMITS_IN_FLIGHT = 2  # each takes a process of its own, which is idle most of the time
-
-
-@dataclass(frozen=True)
-class ExtractionPlan:
-    """What every worker of an extraction needs to know.
-
-    Attributes:
-        store: absolute folder of the feature store.
-        model: absolute folder of the backbone.
-        dtype: of the stored features, `float16` or `float32`.
-    """
-
-    store: str
-    model: str
-    spec: ClipSpec
-    chunk_clips: int
-    dtype: str
-    decode_limit_s: float
 
 
 def extract(
@@ -89,30 +68,6 @@ def extract(
             collector.add(row)
         collector.finish()
     ledger.close(limits.max_failed_frac, "features")
-
-
-def decode_chunks(
-    batch: Mapping[str, NDArray[Any]], plan: ExtractionPlan
-) -> Iterator[dict[str, NDArray[Any]]]:
-    """A Ray Data map over one video: its chunks; the last says how many there are and what went wrong."""
-    video_id = str(batch["video_id"][0])
-    summary = DecodedSummary()
-    held: FrameChunk | None = None
-    try:
-        stream = decode_frames(
-            str(batch["path"][0]), plan.spec, time_limit_s=plan.decode_limit_s, summary=summary
-        )
-        for chunk in frame_chunks(stream, plan.spec, plan.chunk_clips):
-            if held is not None:
-                yield _chunk_row(video_id, held, 0, 0.0, "")
-            held = chunk
-    except DataError as failure:
-        held, reason = None, str(failure)
-    if held is None:
-        shape = (chunk_frames(plan.spec, plan.chunk_clips), plan.spec.height, plan.spec.width, 3)
-        yield _chunk_row(video_id, FrameChunk(0, 0, np.zeros(shape, np.uint8)), -1, 0.0, reason)
-        return
-    yield _chunk_row(video_id, held, held.chunk_idx + 1, summary.duration_s, summary.error or "")
 
 
 class Forward:
@@ -246,17 +201,3 @@ def _chunks_done(
     )
     batches: Iterator[dict[str, Any]] = iter(dataset.iter_batches(batch_size=None, batch_format="numpy"))
     return batches
-
-
-def _chunk_row(
-    video_id: str, chunk: FrameChunk, num_chunks: int, decoded_s: float, error: str
-) -> dict[str, NDArray[Any]]:
-    return {
-        "video_id": np.array([video_id]),
-        "chunk_idx": np.array([chunk.chunk_idx]),
-        "num_valid": np.array([chunk.num_valid]),
-        "num_chunks": np.array([num_chunks]),
-        "decoded_s": np.array([decoded_s]),
-        "error": np.array([error]),
-        "frames": chunk.frames[None],
-    }

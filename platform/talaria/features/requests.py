@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from talaria.config.specs import ClipSpec
 from talaria.records import Video
 from talaria.store.ledger import Ledger, LedgerRow
 
@@ -25,6 +26,24 @@ class StageLimits:
     decode_limit_s: float
     max_failed_frac: float
     retry_failed: bool = False
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    """What every worker of an extraction needs to know.
+
+    Attributes:
+        store: absolute folder of the feature store.
+        model: absolute folder of the backbone.
+        dtype: of the stored features, `float16` or `float32`.
+    """
+
+    store: str
+    model: str
+    spec: ClipSpec
+    chunk_clips: int
+    dtype: str
+    decode_limit_s: float
 
 
 def unfinished(videos: Sequence[Video], ledger: Ledger, retry_failed: bool) -> list[Video]:

@@ -12,8 +12,8 @@ from talaria.config.fingerprint import fingerprint, plain
 from talaria.config.schema import BackboneNode, FinetuneSection
 from talaria.data.timebase import clip_start_idx
 from talaria.features.clips import ClipPlan, made_clips, make_clips
-from talaria.features.extraction import ExtractionPlan, extract
-from talaria.features.requests import StageLimits
+from talaria.features.extraction import extract
+from talaria.features.requests import ExtractionPlan, StageLimits
 from talaria.log import BOARD
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training, run_trainings

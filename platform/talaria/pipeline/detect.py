@@ -1,7 +1,7 @@
 """Any video through a finished run: decode, features, members, fusion, post-processing; no Ray needed.
 
-A video of the run itself gets the detections that the run gave it, because numbers are rounded here where the
-run rounds them on disk.
+A video of the judge subset gets the detections that the run gave it (cross-fitted ones apart), because numbers
+are rounded here where the run rounds them on disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from talaria.ensemble.fusion import fuse
 from talaria.errors import ConfigError, DataError
 from talaria.evaluation.formats import write_detections
 from talaria.features.chunks import frame_chunks
-from talaria.features.extraction import ExtractionPlan, Forward
+from talaria.features.extraction import Forward
+from talaria.features.requests import ExtractionPlan
 from talaria.pipeline.fusion import DETECTIONS
 from talaria.pipeline.graph import HeadNode, classifier_heads, detector_heads
 from talaria.pipeline.summary import SUMMARY
