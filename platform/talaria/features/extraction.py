@@ -21,6 +21,7 @@ from talaria.cluster.connect import Capacity
 from talaria.cluster.data import ray_data
 from talaria.config.schema import ResourcesSection
 from talaria.features.decode import decode_chunks
+from talaria.features.parts import commit_video, part_path
 from talaria.features.requests import (
     ExtractionPlan,
     OnVideo,
@@ -33,7 +34,6 @@ from talaria.features.requests import (
 )
 from talaria.records import Video
 from talaria.store.checkpoint import load_model
-from talaria.store.feature_store import FeatureStore
 from talaria.store.files import written_aside
 from talaria.store.ledger import Ledger
 from talaria_models.backbones.pixels import normalise
@@ -102,25 +102,6 @@ class Forward:
             output = self._model(normalise(clips, *self._pixels))
         features, logits = output.features_BC.float().cpu().numpy(), output.logits_BK.float().cpu().numpy()
         return features.astype(self._plan.dtype), logits.astype(self._plan.dtype)
-
-
-def part_path(plan: ExtractionPlan, video_id: str, chunk_idx: int) -> Path:
-    """Where a chunk's result waits until its video is complete."""
-    return Path(plan.store) / "parts" / video_id / f"{chunk_idx:06d}.npz"
-
-
-def commit_video(plan: ExtractionPlan, video_id: str, num_chunks: int, decoded_s: float) -> int:
-    """Join the parts of a video into its shard; returns its number of snippets. Safe to repeat."""
-    store = FeatureStore(Path(plan.store))
-    parts = [part_path(plan, video_id, chunk) for chunk in range(num_chunks)]
-    if not all(part.is_file() for part in parts):
-        return len(store.read(video_id).features_TC)  # an earlier attempt of this task got to the end
-    loaded = [np.load(part) for part in parts]
-    features_TC = np.concatenate([part["features"] for part in loaded])
-    logits_TK = np.concatenate([part["logits"] for part in loaded])
-    store.write(video_id, features_TC, logits_TK, decoded_s)
-    shutil.rmtree(parts[0].parent, ignore_errors=True)
-    return len(features_TC)
 
 
 @dataclass
