@@ -1,7 +1,7 @@
 """Any video through a finished run: decode, features, members, fusion, post-processing; no Ray needed.
 
-A video of the judge subset gets the detections that the run gave it (cross-fitted ones apart), because numbers
-are rounded here where the run rounds them on disk.
+A video of the judge subset gets the detections that the run gave it, cross-fitted ones apart: numbers are
+rounded here where the run rounds them on disk.
 """
 
 from __future__ import annotations
@@ -180,15 +180,15 @@ def _summary(run_folder: Path) -> dict[str, Any]:
 
 
 def _heads(run_folder: Path, config: RunConfig, weights: dict[str, float]) -> list[HeadNode]:
-    """The detectors that have a weight; without their models a weight means nothing."""
-    heads = [head for head in detector_heads(config) if head.name in weights]
-    foreign = sorted(weights.keys() - {head.name for head in heads})
+    """The detectors that have a weight, in the order of the weights: another order rounds differently."""
+    heads = {head.name: head for head in detector_heads(config)}
+    foreign = sorted(weights.keys() - heads.keys())
     if foreign:
         raise ConfigError(
             f"{run_folder}: its ensemble has members of other runs: {', '.join(foreign)}; run "
             "jobs/ensemble.py with members of this run alone"
         )
-    return heads
+    return [heads[name] for name in weights]
 
 
 def _member(run_folder: Path, config: RunConfig, head: HeadNode) -> MemberModel:
