@@ -21,6 +21,16 @@ ROOT = Path(__file__).resolve().parents[2]
 MICRO = Path(__file__).with_name("micro.yaml")
 _NOT_A_PERSONS = ("PYTHONPATH", "RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_BACKEND_LOG_LEVEL", "TALARIA_HOME")
 
+SAME_BYTES = (
+    "features/*/videos/*.parquet",
+    "features/*/contract.json",
+    "finetune/*/model.safetensors",
+    "train/*/model.safetensors",
+    "predict/*/raw/*.parquet",
+    "ensemble/*/detections.json",
+)
+"""What must be the same whatever happened to a run: everything that decides the detections, and these."""
+
 
 @dataclass
 class Home:
@@ -74,7 +84,9 @@ class Home:
                 start_new_session=True,
             )
 
-    def kill_when(self, ready: Callable[[], bool], number: int = signal.SIGKILL, limit_s: float = 240) -> int:
+    def signal_when(
+        self, ready: Callable[[], bool], number: int = signal.SIGKILL, limit_s: float = 300
+    ) -> int:
         """Run the whole pipeline, signal the driver's process group once `ready`, return its exit code."""
         driver = self.start("full_pipeline")
         try:

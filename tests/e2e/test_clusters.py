@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from by_hand import MICRO, ROOT, FullRun, Home, MakeHome, contents
-from clusters import LocalCluster, bare_python
-from own_data import LABELS, write_own_data
+from by_hand import MICRO, ROOT, SAME_BYTES, FullRun, MakeHome, contents
+from clusters import LocalCluster, bare_python, free_port
+from own_data import write_own_data
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """A head node with three logical CPUs."""
+    """Two nodes, of which neither has the CPUs for everything."""
     cluster = LocalCluster(bare_python(tmp_path_factory.mktemp("bare") / "venv"))
     try:
-        cluster.start_head(cpus=3)
+        cluster.start_head(cpus=1)
+        cluster.add_node(cpus=2)
         yield cluster
     finally:
         cluster.close()
@@ -44,64 +45,45 @@ def test_the_nodes_do_not_have_the_project(cluster: LocalCluster) -> None:
 
 
 @pytest.mark.timeout(500)
-def test_a_submitted_job_runs_the_whole_recipe_on_other_data(
-    cluster: LocalCluster, checkout: Path, tmp_path: Path
+def test_a_submitted_job_on_two_nodes_gives_the_bytes_of_one_machine(
+    cluster: LocalCluster, checkout: Path, tmp_path: Path, undisturbed: FullRun
 ) -> None:
-    videos, annotations = write_own_data(tmp_path / "own")
-    flags = [f"data.videos={videos}", f"data.annotations={annotations}", "run.name=own"]
     ended = cluster.ray(
         "job", "submit", f"--address=http://127.0.0.1:{cluster.dashboard_port}", "--working-dir", ".",
         "--runtime-env-json", json.dumps({"env_vars": {"TALARIA_HOME": str(tmp_path)}}), "--",
         "python", "jobs/full_pipeline.py", "--recipe", "jobs/recipes/micro.yaml",
-        *(part for flag in flags for part in ("--set", flag)),
         cwd=checkout,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    summary = json.loads((tmp_path / "runs" / "own" / "summary.json").read_text())
-    assert summary["classes"] == sorted(LABELS)
-    assert summary["failed_videos"] == []
-    assert summary["annotations"] == str(annotations)
-    results = json.loads(Path(summary["detections"]).read_text())["results"]
-    assert set(results) == {"te-0", "te-1", "te-2"}
-    assert all(
-        0 <= found["segment"][0] < found["segment"][1] <= 6.5 for row in results.values() for found in row
-    )
+    run, expected = tmp_path / "runs" / "micro", undisturbed.home.folder()
+    assert contents(run, *SAME_BYTES) == contents(expected, *SAME_BYTES)
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["learned_weights_map"] == undisturbed.home.summary()["learned_weights_map"]
 
 
-@pytest.mark.timeout(500)
-def test_two_nodes_and_one_make_the_same_features_models_and_predictions(
-    cluster: LocalCluster, make_home: MakeHome, undisturbed: FullRun
+def test_a_job_by_hand_takes_its_code_to_the_cluster_it_joins(
+    cluster: LocalCluster, make_home: MakeHome
 ) -> None:
-    cluster.add_node(cpus=1)
-    home = make_home("nodes")
+    """The nodes do not have the project, and the driver is started far from it."""
+    home = make_home("joined")
     home.python = str(cluster.python)
     home.variables = {**cluster.environment, "RAY_ADDRESS": cluster.address, "TALARIA_HOME": str(home.path)}
-    step_by_step(home)
-    run, expected = home.folder(), undisturbed.home.folder()
-    for kind in ("features/*/videos/*.parquet", "finetune/*/*.safetensors", "train/*/*.safetensors"):
-        assert contents(run, kind) == contents(expected, kind)
-    assert contents(run, "predict/*/raw/*.parquet") == contents(expected, "predict/*/raw/*.parquet")
+    videos, annotations = write_own_data(home.path / "own")
+    (videos / "tr-0.mkv").write_bytes(b"")
+    (videos / "tr-1.mp4").write_bytes(b"")
+    (videos / "tr-2.avi").write_bytes(b"")
+    flags = [f"data.videos={videos}", f"data.annotations={annotations}", "run.name=own"]
+    ended = home.run("extract_features", *(part for flag in flags for part in ("--set", flag)))
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    problems = ended.stderr.splitlines()
+    assert problems[0] == "error: clips: 3 of 6 videos failed; data.max_failed_frac allows 0.3"
+    assert len(problems) == 4
 
 
-def step_by_step(home: Home) -> None:
-    """Job after job by hand; each stops where its name says, and the next goes on from there."""
-    made = ["clips", "finetune", "features", "search", "train", "predict"]
-    steps = {"extract_features": 3, "sweep": 4, "train": 5, "predict": 6}
-    for job, count in steps.items():
-        ended = home.run(job)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        assert ended.stderr == ""
-        there = [stage for stage in made if list(home.folder().glob(f"{stage}/*/record.json"))]
-        assert there == made[:count]
-    assert attempts(home) == 1
-    assert home.run("extract_features", "--retry-failed").returncode == 0
-    assert attempts(home) == 2
-    assert "finished earlier, skipped (2 members)" in home.run("predict").stdout
-
-
-def attempts(home: Home) -> int:
-    """How often the broken video was tried."""
-    rows = (home.folder() / "features" / "slowfast" / "ledger.jsonl").read_text().splitlines()
-    tried = {row["video_id"]: row["attempts"] for row in map(json.loads, rows)}
-    assert all(count == 1 for name, count in tried.items() if name != "demo_training_0007")
-    return int(tried["demo_training_0007"])
+def test_no_cluster_at_the_address(make_home: MakeHome) -> None:
+    home = make_home("alone")
+    home.variables = {"RAY_ADDRESS": f"127.0.0.1:{free_port()}"}
+    ended = home.run("full_pipeline")
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert "error: RAY_ADDRESS: no cluster answers at" in ended.stderr
+    assert "Traceback" not in ended.stderr

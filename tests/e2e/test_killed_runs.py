@@ -4,95 +4,98 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from by_hand import FullRun, Home, MakeHome, contents, lines, stamps
-
-SAME_BYTES = (
-    "features/*/videos/*.parquet",
-    "features/*/contract.json",
-    "finetune/*/model.safetensors",
-    "train/*/model.safetensors",
-    "predict/*/raw/*.parquet",
-    "ensemble/*/detections.json",
-)
+from by_hand import SAME_BYTES, FullRun, Home, MakeHome, contents, lines, stamps
 
 
-def journal(folder: Path) -> dict[str, int]:
-    """Attempts of every video in a stage's ledger."""
-    rows = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
-    return {row["video_id"]: row["attempts"] for row in rows}
-
-
-def in_features(run: Path) -> Callable[[], bool]:
+def in_features(run: Path) -> bool:
     """Some videos have their features, others not yet."""
-    return lambda: lines(run / "features/slowfast/ledger.jsonl") >= 2
+    return lines(run / "features/slowfast/ledger.jsonl") >= 2
 
 
-def in_search(run: Path) -> Callable[[], bool]:
+def in_search(run: Path) -> bool:
     """The first trial has begun, and Tune has taken its snapshot of it."""
-    return lambda: bool(
-        list(run.glob("search/*/trials/*/metrics.jsonl"))
-        and list(run.glob("search/*/tune/experiment_state-*"))
-    )
+    begun = list(run.glob("search/*/trials/*/metrics.jsonl"))
+    return bool(begun and list(run.glob("search/*/tune/experiment_state-*")))
 
 
-def in_training(run: Path) -> Callable[[], bool]:
-    """One training is finished, another has reported an epoch."""
-    return lambda: any(
+def in_training(run: Path) -> bool:
+    """A training has reported an epoch and is not finished."""
+    return any(
         lines(metrics) and not (metrics.parent / "record.json").exists()
         for metrics in run.glob("train/*/metrics.jsonl")
     )
 
 
-def in_ensemble(run: Path) -> Callable[[], bool]:
+def in_ensemble(run: Path) -> bool:
     """The inner search has begun."""
-    return lambda: any(lines(path) > 4 for path in run.glob("ensemble/*/inner/*.jsonl"))
+    return any(lines(path) > 4 for path in run.glob("ensemble/*/inner/*.jsonl"))
+
+
+BUSY = {"features": in_features, "search": in_search, "training": in_training, "ensemble": in_ensemble}
+
+
+def ledger_rows(run: Path) -> list[dict[str, Any]]:
+    """The rows of the features' ledger."""
+    path = run / "features/slowfast/ledger.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def ledger_attempts(run: Path) -> dict[str, int]:
+    """How often each video was tried."""
+    return {row["video_id"]: row["attempts"] for row in ledger_rows(run)}
+
+
+def finished_files(run: Path) -> dict[str, tuple[int, int]]:
+    """When the files of finished work were written: shards with a ledger row, and models with a record."""
+    shards = [
+        f"features/slowfast/videos/{row['video_id']}.parquet" for row in ledger_rows(run) if row["num_units"]
+    ]
+    models = [
+        str(record.with_name("model.safetensors").relative_to(run))
+        for stage in ("finetune", "train")
+        for record in run.glob(f"{stage}/*/record.json")
+    ]
+    written = stamps(run)
+    return {name: written[name] for name in (*shards, *models)}
 
 
 @pytest.mark.timeout(900)
-def test_killed_in_every_stage_it_goes_on_and_ends_with_the_same_bytes(
-    undisturbed: FullRun, make_home: MakeHome
+@pytest.mark.parametrize(
+    "stages",
+    [("features", "training"), pytest.param(tuple(BUSY), marks=pytest.mark.slow)],
+    ids=["two", "every"],
+)
+def test_stopped_and_killed_it_goes_on_and_ends_with_the_same_bytes(
+    undisturbed: FullRun, make_home: MakeHome, stages: tuple[str, ...]
 ) -> None:
     home = make_home("killed")
     run = home.folder()
-
-    assert home.kill_when(in_features(run)) == -signal.SIGKILL
-    finished = journal(run / "features/slowfast")
-    shards = {name: stamps(run)[f"features/slowfast/videos/{name}.parquet"] for name in whole(run)}
-    backbone = stamps(run / "finetune")
-
-    assert home.kill_when(in_search(run)) == -signal.SIGKILL
-    assert {name: stamps(run)[f"features/slowfast/videos/{name}.parquet"] for name in shards} == shards
-    attempts = journal(run / "features/slowfast")
-    assert {name: attempts[name] for name in finished} == finished
-    assert set(attempts.values()) == {1}
-    assert len(attempts) == 14
-
-    assert home.kill_when(in_training(run)) == -signal.SIGKILL
-    assert stamps(run / "finetune") == backbone
-    features = stamps(run / "features")
-    trained = {record.parent.name: stamps(record.parent) for record in run.glob("train/*/record.json")}
-
-    assert home.kill_when(in_ensemble(run)) == -signal.SIGKILL
-    assert stamps(run / "features") == features
-    assert {name: stamps(run / "train" / name) for name in trained} == trained
-    predicted = stamps(run / "predict")
-
+    stop_in_finetuning(home)
+    for stage in stages:
+        assert home.signal_when(lambda busy=BUSY[stage]: busy(run)) == -signal.SIGKILL
+        done = finished_files(run)
+        attempts = ledger_attempts(run)
     last = home.run("full_pipeline")
     assert last.returncode == 0, last.stderr
-    assert stamps(run / "predict") == predicted
-    assert "ray: starting" not in last.stdout
+    assert {name: stamp for name, stamp in stamps(run).items() if name in done} == done
+    assert {name: count for name, count in ledger_attempts(run).items() if name in attempts} == attempts
+    assert set(ledger_attempts(run).values()) == {1}
     assert contents(run, *SAME_BYTES) == contents(undisturbed.home.folder(), *SAME_BYTES)
     compare_summaries(home, undisturbed.home)
 
 
-def whole(run: Path) -> list[str]:
-    """Videos whose ledger row says that their features are there."""
-    rows = [json.loads(line) for line in (run / "features/slowfast/ledger.jsonl").read_text().splitlines()]
-    return [row["video_id"] for row in rows if row["status"] == "done"]
+def stop_in_finetuning(home: Home) -> None:
+    """Ctrl-C while a training runs: one sentence, exit code 130, and soon."""
+    metrics = home.folder() / "finetune/slowfast/metrics.jsonl"
+    assert home.signal_when(lambda: lines(metrics) >= 1, signal.SIGINT) == 130
+    said = (home.path / "driver.txt").read_text()
+    assert said.splitlines()[-1] == "stopped; the same command goes on from here"
+    assert "Traceback" not in said
+    assert "finetune: done" not in said
 
 
 def compare_summaries(killed: Home, undisturbed: Home) -> None:
@@ -111,14 +114,3 @@ def compare_summaries(killed: Home, undisturbed: Home) -> None:
         counts.append(sorted(run.data.tags["talaria.kind"] for run in runs))
         assert {run.info.status for run in runs} == {"FINISHED"}
     assert counts[0] == counts[1]
-
-
-@pytest.mark.timeout(300)
-def test_ctrl_c_ends_with_130_and_one_sentence(make_home: MakeHome) -> None:
-    home = make_home("stopped")
-    run = home.folder()
-    began = lambda: lines(run / "finetune/slowfast/metrics.jsonl") >= 1  # noqa: E731
-    assert home.kill_when(began, signal.SIGINT) == 130
-    said = (home.path / "driver.txt").read_text()
-    assert "stopped; the same command goes on from here" in said
-    assert "Traceback" not in said
