@@ -233,6 +233,15 @@ class ResourcesSection(Section):
     object_store_mb: int = Field(default=500, ge=80)
     """Object store of a Ray that we start ourselves."""
 
+    @model_validator(mode="after")
+    def _not_fused(self) -> ResourcesSection:
+        if self.decode_cpus == self.forward_cpus:
+            raise ValueError(
+                f"decode_cpus: found {self.decode_cpus:g}, as forward_cpus; expected another "
+                "number, or Ray Data would decode inside the backbone's actors"
+            )
+        return self
+
 
 class RunConfig(Section):
     """A whole recipe."""

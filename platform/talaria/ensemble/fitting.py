@@ -156,7 +156,7 @@ def cross_fit(data: FusionSet, tune: Tune, *, folds: int, rounds: int) -> CrossF
 def bagged(data: FusionSet, fits: Fits, crossed: CrossFit) -> Fits:
     """`fits` with the mean of the folds' learned weights in place of its own.
 
-    Each fold's weights were learned without some of the videos, so that their mean hangs less on any one video.
+    Each fold's weights were learned without some of the videos, so that their mean hangs less on any one.
 
     Args:
         data: the videos that `fits` was fitted on.

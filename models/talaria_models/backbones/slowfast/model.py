@@ -157,7 +157,8 @@ class SlowFast(nn.Module):
         self.feature_dim = self.slow.outputs + self.fast.outputs
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.feature_dim, num_classes)
-        self.to(memory_format=torch.channels_last_3d)  # as decoded clips lie; 1.3 to 1.5 times faster on a CPU
+        # As decoded clips lie in memory: 1.3 to 1.5 times faster to train on a CPU.
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.init_weights()
 
     def init_weights(self) -> None:
