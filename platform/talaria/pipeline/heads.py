@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from talaria.cluster.connect import Capacity
 from talaria.config.fingerprint import fingerprint, plain
 from talaria.config.schema import DetectorNode
 from talaria.config.space import with_values
@@ -76,7 +77,7 @@ def search_missing(
                 sizes={"in_channels": store.contract.feature_dim},
                 folder=str(artifact.folder),
                 seed=seed,
-                cpus=max(1.0, capacity.cpus // section.max_concurrent) if not capacity.gpu else 1.0,
+                cpus=1.0 if capacity.gpu else _trial_cpus(capacity, section.max_concurrent),
                 gpus=config.resources.gpus_per_worker if capacity.gpu else 0.0,
             )
             with (
@@ -91,6 +92,11 @@ def search_missing(
     for name in section.apply_to or (section.detector,):
         nodes[name] = with_values(nodes[name], best)
     return nodes
+
+
+def _trial_cpus(capacity: Capacity, max_concurrent: int) -> float:
+    """CPUs of one trial, which one node must hold: no more than the mean node has, so some node does."""
+    return max(1.0, capacity.cpus // (capacity.nodes * max_concurrent))
 
 
 def train_missing(
