@@ -6,8 +6,12 @@ import _bootstrap
 def main() -> int:
     from talaria.config.cli import recipe_parser
 
-    parser = recipe_parser(__doc__, "python jobs/extract_features.py --recipe jobs/recipes/demo.yaml --retry-failed")
-    parser.add_argument("--retry-failed", action="store_true", help="try the videos again that failed earlier")
+    parser = recipe_parser(
+        __doc__, "python jobs/extract_features.py --recipe jobs/recipes/demo.yaml --retry-failed"
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="try the videos again that failed earlier"
+    )
     arguments = parser.parse_args()
 
     from talaria.config.loading import load_recipe

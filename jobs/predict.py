@@ -14,7 +14,9 @@ def main() -> int:
 
     setup_console()
     config = load_recipe(arguments.recipe, arguments.set)
-    run_pipeline(config, _bootstrap.home(), _bootstrap.RUNTIME_ENV, until="predict", dry_run=arguments.dry_run)
+    run_pipeline(
+        config, _bootstrap.home(), _bootstrap.RUNTIME_ENV, until="predict", dry_run=arguments.dry_run
+    )
     return 0
 
 
