@@ -22,10 +22,10 @@ PYTHON ?= $(shell for name in $(CANDIDATES); do \
 	if $$name -c '$(SUITABLE)' >/dev/null 2>&1; then echo $$name; break; fi; done)
 PIP = $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
-.PHONY: help setup demo test test-all check bench ui clean
+.PHONY: help setup demo test test-all check bench bench-demo ui clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## create .venv and install the pinned dependencies
 
@@ -61,6 +61,9 @@ test-all: check ## make check, then every test, the slow ones too
 
 bench: $(INSTALLED) ## run every benchmark
 	@for bench in $(BENCHMARKS); do echo "== $$bench"; $(BIN)/python $$bench $(ARGS) || exit 1; done
+
+bench-demo: $(INSTALLED) ## time and memory of the demo, from nothing and again
+	@$(BIN)/python benchmarks/measure_demo.py $(ARGS)
 
 ui: $(INSTALLED) ## open the MLflow UI of the demo's runs on this machine
 	@if [ "$(origin TRACKING_URI)" = file ] && [ ! -e "$(RUNS)/mlflow.db" ]; then \
