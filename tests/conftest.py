@@ -43,9 +43,9 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_session() -> Iterator[Any]:
-    """One local Ray for all tests that need one; four logical CPUs whatever the machine has."""
+    """One local Ray for the tests of a module; four logical CPUs whatever the machine has."""
     import ray
 
     ray.init(

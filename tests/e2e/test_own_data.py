@@ -1,4 +1,5 @@
-"""Other data of the same format, job after job by hand, from a backbone that is there already."""
+"""Other data of the same format, job after job by hand, from a backbone that is there already; proposals are
+classified one by one."""
 
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ def test_other_classes_sizes_rates_and_containers(undisturbed: FullRun, home: Ho
     backbone = undisturbed.home.folder() / "finetune" / "slowfast"
     settings = {
         "data.videos": videos, "data.annotations": annotations, "run.name": "own", "search": "null",
+        "postprocess.classification": "proposal",
         "backbones.slowfast.finetune": "null", "backbones.slowfast.checkpoint": backbone,
     }  # fmt: skip
     flags = [part for path, value in settings.items() for part in ("--set", f"{path}={value}")]
@@ -39,6 +41,7 @@ def test_other_classes_sizes_rates_and_containers(undisturbed: FullRun, home: Ho
 
     predicted = home.run("predict", *flags)
     assert predicted.returncode == 0, predicted.stderr
+    assert "features: finished earlier, skipped" in predicted.stdout
     assert not (home.folder("own") / "ensemble").exists()
     whole = home.run("full_pipeline", *flags)
     assert whole.returncode == 0, whole.stderr
