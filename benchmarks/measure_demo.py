@@ -1,7 +1,7 @@
 """Time and memory of `make demo`: a first call from nothing, then a second one that skips everything.
 
-Memory is the resident size of the job and of all processes below it, Ray's included, sampled and summed. Pages
-that processes share are counted for each of them, so the figure errs on the high side.
+Memory is the resident size of the job and of all processes below it, Ray's included, sampled and summed.
+Pages that processes share are counted for each of them, so the figure errs on the high side.
 """
 
 from __future__ import annotations
