@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
-from tiny_training import BMN, OPTIM, DyingContext, KilledError, LocalContext, job, losses, work_as
+from tiny_training import BMN, OPTIM, DyingContext, KilledError, LocalContext, curve, job, losses
 
 from talaria.config.schema import OptimSection
 from talaria.errors import DataError, StageError
 from talaria.store.checkpoint import load_model, read_card, save_model, weights_digest
 from talaria.store.feature_store import FeatureStore
-from talaria.training.job import LabelledVideo, SnippetSource, TrainJob
+from talaria.training.job import LabelledVideo, SnippetSource
 from talaria.training.loop import lr_factor, train
 from talaria_models.registry import build
 
@@ -25,10 +24,6 @@ from talaria_models.registry import build
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def curve(made: TrainJob) -> list[float]:
-    return [line["loss_total"] for line in losses(made.out)]
 
 
 @pytest.mark.parametrize("kind", ["bmn", "classifier", "slowfast"])
@@ -80,19 +75,6 @@ def test_micro_batches_do_not_change_the_training(tmp_path: Path, micro_batch_si
     train(whole, LocalContext(tmp_path / "a"))
     train(cut, LocalContext(tmp_path / "b"))
     np.testing.assert_allclose(curve(cut), curve(whole), rtol=0, atol=1e-4)
-
-
-def test_two_workers_train_like_one(tmp_path: Path) -> None:
-    alone = [job(kind, tmp_path, f"alone_{kind}") for kind in ("bmn", "classifier")]
-    together = [replace(made, out=str(tmp_path / f"together_{made.name}")) for made in alone]
-    (tmp_path / "checkpoints").mkdir()
-    mp.spawn(work_as, (2, str(tmp_path / "meeting"), together, str(tmp_path / "checkpoints")), nprocs=2)
-    for one, two in zip(alone, together, strict=True):
-        train(one, LocalContext(tmp_path / f"checkpoints_{one.name}"))
-        np.testing.assert_allclose(curve(two), curve(one), rtol=0, atol=1e-4)
-        model, other = (load_model(Path(made.out))[0].state_dict() for made in (one, two))
-        for key, tensor in model.items():
-            torch.testing.assert_close(other[key], tensor, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["bmn", "classifier", "slowfast"])

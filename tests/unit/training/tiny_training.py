@@ -147,3 +147,7 @@ def work_as(rank: int, world_size: int, meeting: str, jobs: list[TrainJob], fold
     for made in jobs:
         train(made, LocalContext(Path(folder) / made.name, rank=rank, world_size=world_size))
     dist.destroy_process_group()
+
+
+def curve(made: TrainJob) -> list[float]:
+    return [line["loss_total"] for line in losses(made.out)]
