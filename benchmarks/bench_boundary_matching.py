@@ -58,7 +58,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("num_snippets", type=int, nargs="+", metavar="D", help="sizes of the map")
+    parser.add_argument(
+        "num_snippets", type=int, nargs="*", default=[64, 100], metavar="D", help="sizes of the map"
+    )
     parser.add_argument("--channels", type=int, nargs=2, default=(256, 512), metavar=("C", "H"))
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
