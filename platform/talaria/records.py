@@ -24,6 +24,8 @@ class Video:
         subset: `training`, `validation`, `testing`, or whatever the annotations say.
         duration_s: annotated length, or None where the annotations give none.
         annotations: in file order; empty for videos of unlabelled subsets.
+        labels: of the video as a whole, without times; where annotations name labels, these are not repeated.
+        ambiguous: (start_s, end_s) of stretches that the THUMOS14 rules leave out of the judgement.
     """
 
     video_id: str
@@ -31,6 +33,8 @@ class Video:
     subset: str
     duration_s: float | None
     annotations: tuple[Annotation, ...]
+    labels: tuple[str, ...] = ()
+    ambiguous: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
