@@ -1,12 +1,12 @@
 """Truths and detections as flat arrays: what searches score thousands of times without touching an object.
 
-Letters: G truths, N detections, K classes, V videos.
+Letters: G truths, N detections, K classes, V videos, A spans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
@@ -56,6 +56,34 @@ class Groups:
 
 
 @dataclass(frozen=True)
+class Spans:
+    """Stretches of videos that have no label.
+
+    Attributes:
+        video_idx: (A,) numbers of `GroundTruth.video_ids`.
+        start_s: (A,) seconds.
+        end_s: (A,) seconds, at or after `start_s`.
+    """
+
+    video_idx: IntArray
+    start_s: FloatArray
+    end_s: FloatArray
+
+    def __post_init__(self) -> None:
+        settle_columns(self)
+
+    @classmethod
+    def none(cls) -> Spans:
+        """No stretch at all."""
+        return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+
+    @cached_property
+    def by_video(self) -> Groups:
+        """Spans grouped by video; worked out once."""
+        return Groups.of(self.video_idx)
+
+
+@dataclass(frozen=True)
 class GroundTruth:
     """The annotated segments of a set of videos, in file order.
 
@@ -66,6 +94,7 @@ class GroundTruth:
         label_idx: (G,) in [0, K).
         start_s: (G,) seconds.
         end_s: (G,) seconds, at or after `start_s`.
+        ambiguous: what the THUMOS14 rules leave out of the judgement; no other score reads it.
     """
 
     video_ids: tuple[str, ...]
@@ -74,11 +103,13 @@ class GroundTruth:
     label_idx: IntArray
     start_s: FloatArray
     end_s: FloatArray
+    ambiguous: Spans = field(default_factory=Spans.none)
 
     def __post_init__(self) -> None:
-        _settle(self)
-        _check_range("video_idx", self.video_idx, 0, len(self.video_ids))
-        _check_range("label_idx", self.label_idx, 0, len(self.classes))
+        settle_columns(self)
+        check_range("video_idx", self.video_idx, len(self.video_ids))
+        check_range("label_idx", self.label_idx, len(self.classes))
+        check_range("ambiguous.video_idx", self.ambiguous.video_idx, len(self.video_ids))
 
     @classmethod
     def of_videos(cls, videos: Iterable[Video], classes: Sequence[str]) -> GroundTruth:
@@ -89,11 +120,8 @@ class GroundTruth:
         """
         videos, number = tuple(videos), {label: index for index, label in enumerate(classes)}
         rows = [(index, note) for index, video in enumerate(videos) for note in video.annotations]
-        strange = sorted({note.label for _, note in rows} - number.keys())
-        if strange:
-            raise DataError(
-                [f"annotations: label {label!r} is not among the dataset's classes" for label in strange[:20]]
-            )
+        check_known("annotations", {note.label for _, note in rows}, number)
+        spans = [(index, *span) for index, video in enumerate(videos) for span in video.ambiguous]
         return cls(
             tuple(video.video_id for video in videos),
             tuple(classes),
@@ -101,11 +129,13 @@ class GroundTruth:
             np.array([number[note.label] for _, note in rows], np.int64),
             np.array([note.start_s for _, note in rows], np.float64),
             np.array([note.end_s for _, note in rows], np.float64),
+            Spans(*np.array(spans, np.float64).reshape(-1, 3).T),
         )
 
     def within(self, keep_V: BoolArray) -> GroundTruth:
-        """Only the truths of the chosen videos; videos and classes keep their numbers."""
-        return _rows(self, keep_V[self.video_idx])
+        """Only the truths and spans of the chosen videos; videos and classes keep their numbers."""
+        spans = _rows(self.ambiguous, keep_V[self.ambiguous.video_idx])
+        return replace(_rows(self, keep_V[self.video_idx]), ambiguous=spans)
 
     @cached_property
     def by_video(self) -> Groups:
@@ -142,7 +172,7 @@ class Detections:
     score: FloatArray
 
     def __post_init__(self) -> None:
-        _settle(self)
+        settle_columns(self)
         _check_scores(self.score)
 
     @classmethod
@@ -155,11 +185,7 @@ class Detections:
         video = {name: index for index, name in enumerate(truth.video_ids)}
         label = {name: index for index, name in enumerate(truth.classes)}
         rows = [(video.get(name, UNKNOWN), found) for name, listed in results.items() for found in listed]
-        strange = sorted({found.label for _, found in rows} - label.keys())
-        if strange:
-            raise DataError(
-                [f"detections: label {name!r} is not among the dataset's classes" for name in strange[:20]]
-            )
+        check_known("detections", {found.label for _, found in rows}, label)
         return cls(
             np.array([index for index, _ in rows], np.int64),
             np.array([label[found.label] for _, found in rows], np.int64),
@@ -188,25 +214,25 @@ class LabelScores:
     score: FloatArray
 
     def __post_init__(self) -> None:
-        _settle(self)
+        settle_columns(self)
         _check_scores(self.score)
 
 
-Table = TypeVar("Table", GroundTruth, Detections)
+Table = TypeVar("Table", GroundTruth, Detections, Spans)
 
 
 def _rows(table: Table, keep: BoolArray) -> Table:
     """The chosen rows of a table; its names stay whole."""
-    columns = {field.name: getattr(table, field.name) for field in fields(table)}
+    columns = {column.name: getattr(table, column.name) for column in fields(table)}
     chosen: dict[str, Any] = {
         name: column[keep] for name, column in columns.items() if isinstance(column, np.ndarray)
     }
     return replace(table, **chosen)
 
 
-def _settle(table: GroundTruth | Detections | LabelScores) -> None:
-    """Give every column its type, and check that all are one-dimensional and equally long."""
-    columns = [field.name for field in fields(table) if field.name.endswith(("_idx", "_s", "score"))]
+def settle_columns(table: Any) -> None:
+    """Give every column of a dataclass its type, and check that all are one-dimensional and equally long."""
+    columns = [column.name for column in fields(table) if column.name.endswith(("_idx", "_s", "score"))]
     for name in columns:
         kind = np.int64 if name.endswith("_idx") else np.float64
         object.__setattr__(table, name, np.asarray(getattr(table, name), kind))
@@ -215,9 +241,19 @@ def _settle(table: GroundTruth | Detections | LabelScores) -> None:
         raise ValueError(f"columns of {type(table).__name__} differ in shape: {shapes}")
 
 
-def _check_range(name: str, numbers: IntArray, low: int, high: int) -> None:
-    if numbers.size and not low <= int(numbers.min()) <= int(numbers.max()) < high:
-        raise ValueError(f"{name} spans [{numbers.min()}, {numbers.max()}], expected [{low}, {high})")
+def check_range(name: str, numbers: IntArray, end: int) -> None:
+    """Refuse numbers outside [0, end)."""
+    if numbers.size and not 0 <= int(numbers.min()) <= int(numbers.max()) < end:
+        raise ValueError(f"{name} spans [{numbers.min()}, {numbers.max()}], expected [0, {end})")
+
+
+def check_known(where: str, labels: Collection[str], classes: Collection[str]) -> None:
+    """Refuse labels that the class list lacks, naming twenty at most."""
+    strange = sorted(set(labels) - set(classes))
+    if strange:
+        raise DataError(
+            [f"{where}: label {label!r} is not among the dataset's classes" for label in strange[:20]]
+        )
 
 
 def _check_scores(score: FloatArray) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from talaria.errors import DataError
-from talaria.evaluation.arrays import Detections, FloatArray, GroundTruth, IntArray
+from talaria.evaluation.arrays import Detections, FloatArray, GroundTruth, IntArray, check_range
 from talaria.evaluation.matching import match
 from talaria.evaluation.precision import average_precisions
 from talaria.evaluation.ranking import ranked_by_class
@@ -92,7 +92,4 @@ def check_truth(truth: GroundTruth) -> None:
 
 def check_labels(label_idx: IntArray, num_classes: int) -> None:
     """Refuse label numbers that the class list does not have."""
-    if label_idx.size and not 0 <= int(label_idx.min()) <= int(label_idx.max()) < num_classes:
-        raise ValueError(
-            f"label_idx spans [{label_idx.min()}, {label_idx.max()}], expected [0, {num_classes})"
-        )
+    check_range("label_idx", label_idx, num_classes)

@@ -15,6 +15,7 @@ from talaria.evaluation.classification import classification_scores
 from talaria.evaluation.detection import detection_map
 from talaria.evaluation.formats import read_detections
 from talaria.evaluation.proposals import average_recall
+from talaria.evaluation.video_labels import VideoLabels
 from talaria.records import Annotation, Video
 
 Arrays = dict[str, np.ndarray]
@@ -90,12 +91,12 @@ def classification_numbers(golden: Golden, case: dict[str, Any], want: Arrays) -
         for video_id, entries in results.items()
         for entry in entries
     ]
-    found = classification_scores(truth, LabelScores(*np.array(rows).T), case["top_k"])
+    found = classification_scores(VideoLabels.of_truth(truth), LabelScores(*np.array(rows).T), case["top_k"])
     return [
         ("ap", found.ap_K, want["ap"]),
         ("mAP", found.mean_ap, case["mAP"]),
-        ("hit at k", found.hit_at_k, case["hit_at_k"]),
-        ("average hit at k", found.average_hit_at_k, case["avg_hit_at_k"]),
+        ("hit at k", found.hit_at_k, [case["hit_at_k"]]),
+        ("average hit at k", found.average_hit_at_k, [case["avg_hit_at_k"]]),
     ]
 
 

@@ -2,63 +2,96 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scored_lists import DETECTIONS, NUM_CLASSES, TRUTHS, detection_table, truth_table
+from scored_lists import LABELS, NUM_CLASSES, NUM_VIDEOS, SCORES, truth_table
 
-from reference.detection_oracle import Scored, Truth, best_first, interpolated_area
-from talaria.evaluation.arrays import LabelScores
+from reference import classification_oracle as oracle
+from reference.classification_oracle import Label, ScoredLabel
+from talaria.errors import DataError
+from talaria.evaluation.arrays import UNKNOWN, LabelScores
 from talaria.evaluation.classification import classification_scores
+from talaria.evaluation.video_labels import VideoLabels
+from talaria.records import Annotation, Video
+
+PAIRS = st.sets(st.tuples(st.integers(0, NUM_VIDEOS - 1), LABELS), min_size=1)
+PREDICTIONS = st.lists(st.tuples(st.integers(UNKNOWN, NUM_VIDEOS - 1), LABELS, SCORES), max_size=20)
 
 
-def slow_ap(truths: list[Truth], predictions: list[Scored], label: int) -> float:
-    videos = {truth[0] for truth in truths if truth[1] == label}
-    mine = [prediction for prediction in predictions if prediction[1] == label]
-    seen: set[int] = set()
-    hits = []
-    for number in best_first([prediction[4] for prediction in mine]):
-        video = mine[number][0]
-        hits.append(video in videos and video not in seen)
-        seen.add(video)
-    return interpolated_area(hits, len(videos)) if videos else math.nan
+def video_labels(pairs: set[Label], num_classes: int = NUM_CLASSES) -> VideoLabels:
+    names, labels = map(str, range(NUM_VIDEOS)), map(str, range(num_classes))
+    return VideoLabels(tuple(names), tuple(labels), *np.array(sorted(pairs)).reshape(-1, 2).T)
 
 
-def slow_shares(truths: list[Truth], predictions: list[Scored], top_k: int) -> list[float]:
-    shares = []
-    for video in sorted({truth[0] for truth in truths}):
-        mine = [prediction for prediction in predictions if prediction[0] == video]
-        ranked = [mine[number][1] for number in best_first([prediction[4] for prediction in mine])]
-        labels = {truth[1] for truth in truths if truth[0] == video}
-        shares.append(sum(label in ranked[:top_k] for label in labels) / len(labels))
-    return shares
-
-
-def label_scores(rows: list[Scored]) -> LabelScores:
-    table = detection_table(rows)
-    return LabelScores(table.video_idx, table.label_idx, table.score)
+def label_scores(rows: list[ScoredLabel]) -> LabelScores:
+    return LabelScores(*np.array(rows, np.float64).reshape(-1, 3).T)
 
 
 @settings(max_examples=150, deadline=None)
-@given(TRUTHS, DETECTIONS, st.integers(1, 3))
-def test_agrees_with_the_loops(truths: list[Truth], predictions: list[Scored], top_k: int) -> None:
-    result = classification_scores(truth_table(truths), label_scores(predictions), top_k)
-    want = [slow_ap(truths, predictions, label) for label in range(NUM_CLASSES)]
-    shares = slow_shares(truths, predictions, top_k)
+@given(PAIRS, PREDICTIONS, st.lists(st.integers(1, 4), min_size=1, max_size=3))
+def test_agrees_with_the_loops(pairs: set[Label], predictions: list[ScoredLabel], top_k: list[int]) -> None:
+    result = classification_scores(video_labels(pairs), label_scores(predictions), top_k)
+    want = [oracle.average_precision(pairs, predictions, label) for label in range(NUM_CLASSES)]
     np.testing.assert_allclose(result.ap_K, want, atol=1e-12)
     assert result.mean_ap == pytest.approx(np.nanmean(want), abs=1e-12)
-    assert result.average_hit_at_k == pytest.approx(np.mean(shares), abs=1e-12)
-    assert result.hit_at_k == pytest.approx(np.mean([share > 0 for share in shares]), abs=1e-12)
+    assert result.top_k == tuple(top_k)
+    shares = [oracle.shares_found(pairs, predictions, k) for k in top_k]
+    np.testing.assert_allclose(result.average_hit_at_k, np.mean(shares, axis=1), atol=1e-12)
+    np.testing.assert_allclose(result.hit_at_k, np.mean(np.array(shares) > 0, axis=1), atol=1e-12)
 
 
 def test_any_label_makes_a_hit_and_the_average_counts_all_labels() -> None:
-    truth = truth_table([(0, 0, 0.0, 1.0), (0, 1, 2.0, 3.0), (1, 0, 0.0, 1.0)], 2, 3)
-    rows = [(0, 0, 0.0, 0.0, 0.9), (0, 2, 0.0, 0.0, 0.5), (0, 1, 0.0, 0.0, 0.1)]
-    result = classification_scores(truth, label_scores(rows), top_k=2)
-    assert result.hit_at_k == 0.5
-    assert result.average_hit_at_k == 0.25
-    with pytest.raises(ValueError, match="top_k"):
-        classification_scores(truth, label_scores(rows), top_k=0)
+    truth = video_labels({(0, 0), (0, 1), (1, 0)}, 3)
+    predictions = label_scores([(0, 0, 0.9), (0, 2, 0.5), (0, 1, 0.1)])
+    result = classification_scores(truth, predictions, top_k=2)
+    assert result.hit_at_k.tolist() == [0.5]
+    assert result.average_hit_at_k.tolist() == [0.25]
+    assert classification_scores(truth, predictions, (1, 3)).average_hit_at_k.tolist() == [0.25, 0.5]
+
+
+def test_labels_come_from_the_video_and_from_its_segments_each_once() -> None:
+    videos = (
+        Video("timed", None, "testing", None, (Annotation(0, 1, "run"), Annotation(2, 3, "run"))),
+        Video("named", None, "testing", None, (), ("jump", "run")),
+        Video("both", None, "testing", None, (Annotation(0, 1, "jump"),), ("run",)),
+        Video("neither", None, "testing", None, ()),
+    )
+    truth = VideoLabels.of_videos(videos, ("jump", "run"))
+    assert truth.video_ids == ("timed", "named", "both", "neither")
+    assert list(zip(truth.video_idx.tolist(), truth.label_idx.tolist(), strict=True)) == [
+        (0, 1),
+        (1, 0),
+        (1, 1),
+        (2, 0),
+        (2, 1),
+    ]
+    found = classification_scores(truth, label_scores([(0, 1, 0.5), (1, 0, 0.4), (3, 1, 0.3)]), 1)
+    assert found.hit_at_k.tolist() == [pytest.approx(2 / 3)]
+    with pytest.raises(DataError, match="'run' is not among"):
+        VideoLabels.of_videos(videos, ("jump",))
+
+
+def test_segments_judge_as_their_labels_do() -> None:
+    rows = [(0, 0, 0.0, 1.0), (0, 0, 2.0, 3.0), (0, 1, 0.0, 1.0), (2, 1, 0.0, 1.0)]
+    truth = VideoLabels.of_truth(truth_table(rows))
+    assert list(zip(truth.video_idx.tolist(), truth.label_idx.tolist(), strict=True)) == [
+        (0, 0),
+        (0, 1),
+        (2, 1),
+    ]
+    assert VideoLabels.of_truth(truth_table([])).video_idx.size == 0
+
+
+def test_what_cannot_be_scored_is_refused() -> None:
+    truth = video_labels({(0, 0)})
+    for bad in (0, (), (1, 0)):
+        with pytest.raises(ValueError, match="top_k"):
+            classification_scores(truth, label_scores([]), bad)
+    with pytest.raises(DataError, match="none of 3 videos has a label"):
+        classification_scores(video_labels(set()), label_scores([]))
+    with pytest.raises(ValueError, match="label_idx"):
+        classification_scores(truth, label_scores([(0, 9, 0.5)]))
+    with pytest.raises(ValueError, match="twice"):
+        VideoLabels(("a",), ("b",), np.zeros(2), np.zeros(2))
