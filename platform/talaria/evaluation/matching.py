@@ -11,12 +11,16 @@ Letters: N detections, G truths, T thresholds, Q pairs of a detection and a trut
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
-from talaria.evaluation.arrays import Detections, FloatArray, GroundTruth, Groups, IntArray
+from talaria.evaluation.arrays import Detections, FloatArray, GroundTruth, Groups, IntArray, Spans
 from talaria.evaluation.tiou import paired_tiou
+
+Measure: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], FloatArray]
 
 _BLOCK = 1 << 20
 """Pairs compared at a time: bounds the memory, whatever the number of detections per video."""
@@ -38,22 +42,24 @@ class Pairs:
 
 
 def overlapping_pairs(
-    truth: GroundTruth,
+    truth: GroundTruth | Spans,
     groups: Groups,
     detections: Detections,
     order: IntArray,
     row_keys: IntArray,
     floor: float,
+    measure: Measure = paired_tiou,
 ) -> Pairs:
     """Every (detection, truth) of one group whose tIoU is at least `floor` or 0/0.
 
     Args:
-        truth: the ground truth that `groups` groups.
+        truth: the truths or spans that `groups` groups.
         groups: truths by key.
         detections: all detections.
         order: (N,) the rows: numbers of detections, in the order in which `Pairs.row` counts them.
         row_keys: (N,) the key of each row.
         floor: least tIoU, above 0.
+        measure: what stands for the tIoU, from starts and ends and those of the partners.
     """
     group, known = groups.find(row_keys)
     rows = np.flatnonzero(known)
@@ -69,22 +75,16 @@ def overlapping_pairs(
         row = np.repeat(rows[taken], counts[taken])
         nth = np.arange(row.size) - np.repeat(begins[taken] - begins[low], counts[taken])
         owner = groups.order[np.repeat(groups.first[group[taken]], counts[taken]) + nth]
-        found.append(_overlapping(truth, detections, order[row], owner, row, floor))
+        number = order[row]
+        shares = measure(
+            detections.start_s[number], detections.end_s[number], truth.start_s[owner], truth.end_s[owner]
+        )
+        keep = ~(shares < floor)
+        found.append(Pairs(row[keep], owner[keep], shares[keep]))
         low = high
     return Pairs(
         *(np.concatenate([getattr(part, name) for part in found]) for name in ("row", "truth", "tiou"))
     )
-
-
-def _overlapping(
-    truth: GroundTruth, detections: Detections, number: IntArray, owner: IntArray, row: IntArray, floor: float
-) -> Pairs:
-    """The pairs (number, owner) that overlap enough."""
-    shares = paired_tiou(
-        detections.start_s[number], detections.end_s[number], truth.start_s[owner], truth.end_s[owner]
-    )
-    keep = ~(shares < floor)
-    return Pairs(row[keep], owner[keep], shares[keep])
 
 
 def match(truth: GroundTruth, detections: Detections, order: IntArray, thresholds: FloatArray) -> IntArray:
@@ -108,7 +108,7 @@ def match(truth: GroundTruth, detections: Detections, order: IntArray, threshold
     choices_TN = np.stack(
         [np.bincount(askers[pairs.tiou >= threshold], minlength=rows.size) for threshold in thresholds]
     )
-    taken = _accept(choices_TN, first, pairs.truth, num_truths)
+    taken = accept(choices_TN, first, pairs.truth, num_truths)
     return np.append(rows, num_rows)[taken].reshape(thresholds.size, num_truths)
 
 
@@ -119,32 +119,32 @@ def _by_preference(pairs: Pairs) -> Pairs:
     return Pairs(pairs.row[order], pairs.truth[order], worth[order])
 
 
-def _accept(choices_TN: IntArray, first: IntArray, wishes: IntArray, num_truths: int) -> IntArray:
-    """Deferred acceptance at all thresholds at once.
+def accept(choices_TN: IntArray, first: IntArray, wishes: IntArray, num_wished: int) -> IntArray:
+    """Deferred acceptance at all thresholds at once; of two askers the one with the smaller number wins.
 
     Args:
         choices_TN: how many of its wishes each asker may voice at each threshold.
         first: (N,) where each asker's wishes begin.
-        wishes: (Q,) truths, best first.
-        num_truths: G.
+        wishes: (Q,) numbers below `num_wished`, best first.
+        num_wished: how many there are to be had: W.
 
     Returns:
-        (T * G,) the asker that holds each truth; N where none does.
+        (T * W,) the asker that holds each; N where none does.
     """
     num_thresholds, nobody = choices_TN.shape
     choices = choices_TN.ravel()
-    holder = np.full(num_thresholds * num_truths, nobody, np.int64)
+    holder = np.full(num_thresholds * num_wished, nobody, np.int64)
     best = np.empty_like(holder)
     refused = np.zeros(choices.size, np.int64)
     asking = np.flatnonzero(choices)
     while asking.size:
         level, asker = np.divmod(asking, nobody)
-        truth = level * num_truths + wishes[first[asker] + refused[asking]]
-        best[truth[::-1]] = asker[::-1]  # of equal indices the last is stored: the best-ranked asker
-        wins = (best[truth] == asker) & (asker < holder[truth])
-        ousted = holder[truth[wins]]
+        wished = level * num_wished + wishes[first[asker] + refused[asking]]
+        best[wished[::-1]] = asker[::-1]  # of equal indices the last is stored: the best-ranked asker
+        wins = (best[wished] == asker) & (asker < holder[wished])
+        ousted = holder[wished[wins]]
         losers = np.concatenate([asking[~wins], (level[wins] * nobody + ousted)[ousted < nobody]])
-        holder[truth[wins]] = asker[wins]
+        holder[wished[wins]] = asker[wins]
         refused[losers] += 1
         asking = np.sort(losers[refused[losers] < choices[losers]])
     return holder
