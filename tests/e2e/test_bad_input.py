@@ -76,8 +76,8 @@ def test_annotations_hear_of_every_problem(home: Home) -> None:
 
     entries = {
         "backwards": segment(5, 4),
-        "negative": segment(-3, 4),
-        "overlong": segment(1, 90),
+        "negative": segment(-4, -3),
+        "overlong": segment(20, 90),
         "../x": GOOD,
         "unlabelled": {**GOOD, "annotations": [{"segment": [1, 2]}]},
         "strange": {**GOOD, "subset": "trainig"},

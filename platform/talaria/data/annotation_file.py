@@ -1,4 +1,4 @@
-"""Annotation JSON from disk: plain or gzip, with keys that occur twice remembered instead of lost."""
+"""Annotation files from disk: plain or gzip, JSON with keys that occur twice remembered instead of lost."""
 
 from __future__ import annotations
 
@@ -24,41 +24,52 @@ class Repeated(dict[str, Any]):
     repeated: tuple[str, ...] = ()
 
 
-def read_database(path: Path) -> dict[str, Any]:
-    """The `database` object of an annotation file.
+def read_content(path: Path) -> bytes:
+    """The bytes of a file, unpacked where they are gzip.
 
     Raises:
-        DataError: if the file cannot be read, is not JSON, or has no database.
+        DataError: if the file cannot be read or is damaged gzip.
     """
-    content = _content(path)
-    try:
-        tree = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_json_object)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: is not JSON ({error}); expected annotations in the ActivityNet layout"
-        ) from None
-    database = tree.get("database") if isinstance(tree, dict) else None
-    if not isinstance(database, dict):
-        raise DataError(
-            f"{path}: has no object named database; expected annotations in the ActivityNet layout"
-        )
-    if not database:
-        raise DataError(f"{path}: its database is empty; expected at least one video")
-    return database
-
-
-def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
         return gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: is damaged gzip ({error}); expected JSON, plain or gzip") from None
+        raise DataError(
+            f"{path}: is damaged gzip ({error}); expected an annotation file, plain or gzip"
+        ) from None
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be read ({reason}); expected an annotation file") from None
 
 
-def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def decode_text(path: Path, content: bytes) -> str:
+    """The text of a file.
+
+    Raises:
+        DataError: if it is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not text ({error}); expected an annotation file in UTF-8") from None
+
+
+def parse_json(path: Path, text: str) -> Any:
+    """The value of a JSON text; objects with repeated keys are `Repeated`.
+
+    Raises:
+        DataError: if it is not JSON.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=unrepeated)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path}: is not JSON ({error}), perhaps truncated; expected annotations in a known layout"
+        ) from None
+
+
+def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Key and value pairs as a dictionary, a `Repeated` one if a key is there twice."""
     plain = dict(pairs)
     if len(plain) == len(pairs):
         return plain

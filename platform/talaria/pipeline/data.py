@@ -16,7 +16,6 @@ from talaria.pipeline.session import Session
 from talaria.records import Dataset
 
 LOGGER = logging.getLogger("talaria.pipeline")
-_SHOWN_NOTES = 3
 
 
 def prepare_dataset(session: Session) -> Dataset:
@@ -30,10 +29,8 @@ def prepare_dataset(session: Session) -> Dataset:
     if data.videos is None:
         folder, annotations = _rendered(session)
     loaded = load_annotations(annotations, folder)
-    for note in loaded.notes[:_SHOWN_NOTES]:
+    for note in loaded.notes:
         LOGGER.info("data: %s", note)
-    if len(loaded.notes) > _SHOWN_NOTES:
-        LOGGER.info("data: and %d more oddities", len(loaded.notes) - _SHOWN_NOTES)
     dataset = loaded.dataset
     _check_subsets(dataset, data, annotations)
     wanted = {data.train_subset, data.fit_subset, data.judge_subset}

@@ -1,0 +1,1 @@
+"""Annotation layouts of public datasets, each turned into the ActivityNet tree."""
