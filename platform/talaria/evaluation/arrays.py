@@ -23,6 +23,9 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 UNKNOWN = -1
 """Index of a video that the ground truth does not have; its detections are false positives."""
 
+_TABLE = 4
+"""Cells of a lookup table per wanted key up to which it beats a binary search."""
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -51,7 +54,13 @@ class Groups:
         """The group of each wanted key, and whether there is one (the number is arbitrary where not)."""
         if not self.keys.size:
             return np.zeros(wanted.shape, np.int64), np.zeros(wanted.shape, np.bool_)
-        group = np.minimum(np.searchsorted(self.keys, wanted), self.keys.size - 1)
+        low, high = int(self.keys[0]), int(self.keys[-1])
+        if high - low < _TABLE * wanted.size:
+            table = np.zeros(high - low + 1, np.int64)
+            table[self.keys - low] = np.arange(self.keys.size)
+            group = table[np.clip(wanted, low, high) - low]
+        else:
+            group = np.minimum(np.searchsorted(self.keys, wanted), self.keys.size - 1)
         return group, self.keys[group] == wanted
 
 

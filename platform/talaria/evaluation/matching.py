@@ -17,13 +17,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from talaria.evaluation.arrays import Detections, FloatArray, GroundTruth, Groups, IntArray, Spans
+from talaria.evaluation.arrays import BoolArray, Detections, FloatArray, GroundTruth, Groups, IntArray, Spans
 from talaria.evaluation.tiou import paired_tiou
 
 Measure: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], FloatArray]
 
-_BLOCK = 1 << 20
-"""Pairs compared at a time: bounds the memory, whatever the number of detections per video."""
+_BLOCK = 1 << 16
+"""Pairs compared at a time: their work arrays stay in the processor's cache, whatever the input's size."""
 
 
 @dataclass(frozen=True)
@@ -63,24 +63,20 @@ def overlapping_pairs(
     """
     group, known = groups.find(row_keys)
     rows = np.flatnonzero(known)
-    group = group[rows]
-    counts = groups.sizes[group]
+    counts = groups.sizes[group[rows]]
     ends = np.cumsum(counts)
     begins = ends - counts
+    ahead = groups.first[group[rows]] - begins  # from a pair's number to its place in the groups' order
+    starts, stops = detections.start_s[order[rows]], detections.end_s[order[rows]]
     found = [Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     low = 0
     while low < rows.size:
         high = max(int(np.searchsorted(ends, begins[low] + _BLOCK, "right")), low + 1)
-        taken = slice(low, high)
-        row = np.repeat(rows[taken], counts[taken])
-        nth = np.arange(row.size) - np.repeat(begins[taken] - begins[low], counts[taken])
-        owner = groups.order[np.repeat(groups.first[group[taken]], counts[taken]) + nth]
-        number = order[row]
-        shares = measure(
-            detections.start_s[number], detections.end_s[number], truth.start_s[owner], truth.end_s[owner]
-        )
-        keep = ~(shares < floor)
-        found.append(Pairs(row[keep], owner[keep], shares[keep]))
+        nth = np.repeat(np.arange(low, high), counts[low:high])
+        owner = groups.order[np.arange(begins[low], ends[high - 1]) + ahead[nth]]
+        shares = measure(starts[nth], stops[nth], truth.start_s[owner], truth.end_s[owner])
+        keep = np.flatnonzero(~(shares < floor))
+        found.append(Pairs(rows[nth[keep]], owner[keep], shares[keep]))
         low = high
     return Pairs(
         *(np.concatenate([getattr(part, name) for part in found]) for name in ("row", "truth", "tiou"))
@@ -103,8 +99,9 @@ def match(truth: GroundTruth, detections: Detections, order: IntArray, threshold
     row_keys = (detections.video_idx * num_classes + detections.label_idx)[order]
     groups, floor = truth.by_video_and_label, float(thresholds.min())
     pairs = _by_preference(overlapping_pairs(truth, groups, detections, order, row_keys, floor))
-    rows, first = np.unique(pairs.row, return_index=True)
-    askers = np.repeat(np.arange(rows.size), np.diff(np.append(first, pairs.row.size)))
+    is_first = changes(pairs.row)
+    first, askers = np.flatnonzero(is_first), np.cumsum(is_first) - 1
+    rows = pairs.row[first]
     choices_TN = np.stack(
         [np.bincount(askers[pairs.tiou >= threshold], minlength=rows.size) for threshold in thresholds]
     )
@@ -115,8 +112,16 @@ def match(truth: GroundTruth, detections: Detections, order: IntArray, threshold
 def _by_preference(pairs: Pairs) -> Pairs:
     """Within a row the best truth first; 0/0 before all others; the later of equal ones first."""
     worth = np.where(np.isnan(pairs.tiou), np.inf, pairs.tiou)
-    order = np.lexsort((-pairs.truth, -worth, pairs.row))
-    return Pairs(pairs.row[order], pairs.truth[order], worth[order])
+    truth, is_first = pairs.truth.copy(), changes(pairs.row)
+    mixed = np.flatnonzero(~(is_first & np.append(is_first[1:], True)))  # in rows of several pairs
+    order = mixed[np.lexsort((-truth[mixed], -worth[mixed], pairs.row[mixed]))]
+    truth[mixed], worth[mixed] = truth[order], worth[order]
+    return Pairs(pairs.row, truth, worth)
+
+
+def changes(rows: IntArray) -> BoolArray:
+    """(Q,) whether each row differs from the one before."""
+    return np.append(True, rows[1:] != rows[:-1])[: rows.size]
 
 
 def accept(choices_TN: IntArray, first: IntArray, wishes: IntArray, num_wished: int) -> IntArray:
@@ -132,13 +137,14 @@ def accept(choices_TN: IntArray, first: IntArray, wishes: IntArray, num_wished: 
         (T * W,) the asker that holds each; N where none does.
     """
     num_thresholds, nobody = choices_TN.shape
-    choices = choices_TN.ravel()
-    holder = np.full(num_thresholds * num_wished, nobody, np.int64)
-    best = np.empty_like(holder)
-    refused = np.zeros(choices.size, np.int64)
-    asking = np.flatnonzero(choices)
+    holder_TW = np.full((num_thresholds, num_wished), nobody, np.int64)
+    choices, holder = choices_TN.ravel(), holder_TW.ravel()
+    asking = _after_first_round(choices_TN, wishes[first], holder_TW)
+    best, refused = np.empty_like(holder), np.zeros(choices.size, np.int64)
+    refused[asking] = 1
     while asking.size:
-        level, asker = np.divmod(asking, nobody)
+        level = asking // nobody  # by a scalar: vectorised, where divmod is not
+        asker = asking - level * nobody
         wished = level * num_wished + wishes[first[asker] + refused[asking]]
         best[wished[::-1]] = asker[::-1]  # of equal indices the last is stored: the best-ranked asker
         wins = (best[wished] == asker) & (asker < holder[wished])
@@ -148,3 +154,18 @@ def accept(choices_TN: IntArray, first: IntArray, wishes: IntArray, num_wished: 
         refused[losers] += 1
         asking = np.sort(losers[refused[losers] < choices[losers]])
     return holder
+
+
+def _after_first_round(choices_TN: IntArray, favourite_N: IntArray, holder_TW: IntArray) -> IntArray:
+    """Let all voice their first wish, and write who is accepted; returns who is refused and has another.
+
+    Nearly all the work of `accept` is here: one threshold at a time needs fewer passes over the data.
+    """
+    asking = [np.zeros(0, np.int64)]
+    for level, (choices_N, holder_W) in enumerate(zip(choices_TN, holder_TW, strict=True)):
+        asker = np.flatnonzero(choices_N)
+        wished = favourite_N[asker]
+        holder_W[wished[::-1]] = asker[::-1]  # of equal indices the last is stored: the best-ranked asker
+        refused = asker[holder_W[wished] != asker]
+        asking.append(level * choices_N.size + refused[choices_N[refused] > 1])
+    return np.concatenate(asking)

@@ -10,6 +10,9 @@ import numpy as np
 
 from talaria.evaluation.arrays import FloatArray, Groups, IntArray
 
+_LONG = 64
+"""Entries per list from which lists are sorted one by one."""
+
 
 def ranked_by_class(score: FloatArray, label_idx: IntArray, num_classes: int) -> tuple[IntArray, IntArray]:
     """One list per class, best score first.
@@ -23,11 +26,24 @@ def ranked_by_class(score: FloatArray, label_idx: IntArray, num_classes: int) ->
         (N,) entry numbers, the lists of classes K-1 to 0 one after another; (K,) where each class begins in
         it.
     """
-    ascending = np.argsort(score, kind="stable")
-    labels = label_idx[ascending].astype(np.min_scalar_type(num_classes))  # short integers sort by radix
-    order = ascending[np.argsort(labels, kind="stable")][::-1]
-    ends = np.cumsum(np.bincount(label_idx, minlength=num_classes)[::-1])[::-1]
-    return order, ends - np.bincount(label_idx, minlength=num_classes)
+    labels = label_idx.astype(np.min_scalar_type(num_classes))  # short integers sort by radix
+    counts = np.bincount(label_idx, minlength=num_classes)
+    if score.size < _LONG * num_classes:
+        ascending = _ascending(score)
+        listed = ascending[np.argsort(labels[ascending], kind="stable")]
+    else:  # lists that fit the cache, one by one: half the time of one long list
+        listed = np.argsort(labels, kind="stable")
+        for mine in np.split(listed, np.cumsum(counts[:-1])):
+            mine[:] = mine[_ascending(score[mine])]
+    ends = np.cumsum(counts[::-1])[::-1]
+    return listed[::-1], ends - counts
+
+
+def _ascending(score: FloatArray) -> IntArray:
+    """Entry numbers by rising score, equal scores in file order."""
+    order = np.argsort(score)  # not stable, but twice as fast, and the same where no two scores are equal
+    ranked = score[order]
+    return np.argsort(score, kind="stable") if (ranked[1:] == ranked[:-1]).any() else order
 
 
 def ranked_by_video(
@@ -39,7 +55,7 @@ def ranked_by_video(
         (M,) entry numbers, list after list; (M,) rank of each in its list, from 0; (M,) group number of its
         video.
     """
-    ascending = np.argsort(score, kind="stable")
+    ascending = _ascending(score)
     group, known = videos.find(video_idx[ascending])
     ascending, group = ascending[known], group[known]
     backwards = np.argsort(group, kind="stable")[::-1]

@@ -1,9 +1,10 @@
 """Average mAP by the rules of THUMOS14, which leave ambiguous stretches out of the judgement.
 
 The rules differ from ActivityNet's in five ways. The truths choose, not the detections: each in file order
-takes the free detection of its video and class that it overlaps most. The overlap must be above the threshold,
-not at it. A detection that nobody takes and that overlaps an ambiguous stretch is no false positive. The
-precision is not interpolated. Between equal scores the order is that of the videos' names, then of the file.
+takes the free detection of its video and class that it overlaps most. The overlap must be above the
+threshold, not at it. A detection that nobody takes and that overlaps an ambiguous stretch is no false
+positive. The precision is not interpolated. Between equal scores the order is that of the videos' names,
+then of the file.
 
 Letters: T thresholds, K classes, N detections, G truths, V videos, Q pairs of a truth and a detection.
 """
@@ -16,7 +17,7 @@ import numpy as np
 
 from talaria.evaluation.arrays import BoolArray, Detections, FloatArray, GroundTruth, IntArray
 from talaria.evaluation.detection import DetectionResult, check_labels, check_truth, checked_thresholds
-from talaria.evaluation.matching import Pairs, accept, overlapping_pairs
+from talaria.evaluation.matching import Pairs, accept, changes, overlapping_pairs
 from talaria.evaluation.precision import average_precisions
 from talaria.evaluation.ranking import ranked_by_class
 
@@ -117,9 +118,11 @@ def _takes(truth: GroundTruth, detections: Detections, order: IntArray, threshol
     keys = (detections.video_idx * num_classes + detections.label_idx)[order]
     groups = truth.by_video_and_label
     pairs = overlapping_pairs(truth, groups, detections, order, keys, floor, paired_hull_share)
-    pairs = _by_preference(pairs)
-    askers, first, asker = np.unique(pairs.truth, return_index=True, return_inverse=True)
-    rows, wishes = np.unique(pairs.row, return_inverse=True)
+    pairs = _by_preference(pairs, truth.start_s.size)
+    is_first, is_wished = changes(pairs.truth), np.zeros(order.size, np.bool_)
+    is_wished[pairs.row] = True
+    first, asker, rows = np.flatnonzero(is_first), np.cumsum(is_first) - 1, np.flatnonzero(is_wished)
+    askers, wishes = pairs.truth[first], (np.cumsum(is_wished) - 1)[pairs.row]
     choices_TG = np.stack(
         [np.bincount(asker[pairs.tiou > level], minlength=askers.size) for level in thresholds]
     )
@@ -128,9 +131,11 @@ def _takes(truth: GroundTruth, detections: Detections, order: IntArray, threshol
     return Takes(thresholds.size, level, askers[holder_TR[level, row]], rows[row])
 
 
-def _by_preference(pairs: Pairs) -> Pairs:
+def _by_preference(pairs: Pairs, num_truths: int) -> Pairs:
     """Truth after truth, its most overlapped detection first; of equal ones the best-ranked first."""
-    order = np.lexsort((pairs.row, -pairs.tiou, pairs.truth))
+    order = np.argsort(-pairs.tiou, kind="stable")
+    truth = pairs.truth[order].astype(np.min_scalar_type(num_truths))  # short integers sort by radix
+    order = order[np.argsort(truth, kind="stable")]
     return Pairs(pairs.row[order], pairs.truth[order], pairs.tiou[order])
 
 
