@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scored_lists import DETECTIONS, THRESHOLDS, TRUTHS, detection_table, noisy_lists, truth_table
+from scored_lists import DETECTIONS, THRESHOLDS, TRUTHS, detection_table, noisy_lists, tied, truth_table
 
 from reference import proposals_oracle
 from reference.detection_oracle import Scored, Truth
@@ -32,9 +32,11 @@ def test_agrees_with_the_oracle_on_tied_and_degenerate_lists(
     np.testing.assert_allclose(result.ar_at_an, np.mean(recall, axis=0), atol=1e-12)
 
 
+@pytest.mark.parametrize("are_tied", [False, True])
 @pytest.mark.parametrize("max_average", [None, 20, 3])
-def test_agrees_with_the_oracle_on_crowded_videos(max_average: float | None) -> None:
+def test_agrees_with_the_oracle_on_crowded_videos(max_average: float | None, are_tied: bool) -> None:
     truths, proposals = noisy_lists(3, 5, 2, 25, 300)
+    proposals = tied(proposals) if are_tied else proposals
     result = average_recall(truth_table(truths, 5), detection_table(proposals), THRESHOLDS, max_average)
     recall, average_number = proposals_oracle.average_recall(
         truths, proposals, THRESHOLDS.tolist(), max_average

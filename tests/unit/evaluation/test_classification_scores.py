@@ -42,6 +42,21 @@ def test_agrees_with_the_loops(pairs: set[Label], predictions: list[ScoredLabel]
     np.testing.assert_allclose(result.hit_at_k, np.mean(np.array(shares) > 0, axis=1), atol=1e-12)
 
 
+@pytest.mark.parametrize("decimals", [1, 12])
+def test_agrees_with_the_loops_on_long_lists(decimals: int) -> None:
+    rng = np.random.default_rng(4)
+    pairs = {(video, video % 2) for video in range(NUM_VIDEOS)} | {(0, 1)}
+    predictions: list[ScoredLabel] = [
+        (int(rng.integers(-1, NUM_VIDEOS)), int(rng.integers(2)), round(rng.random(), decimals))
+        for _ in range(300)
+    ]
+    result = classification_scores(video_labels(pairs), label_scores(predictions), (1, 5))
+    want = [oracle.average_precision(pairs, predictions, label) for label in range(2)]
+    np.testing.assert_allclose(result.ap_K, want, atol=1e-12)
+    shares = [oracle.shares_found(pairs, predictions, k) for k in (1, 5)]
+    np.testing.assert_allclose(result.average_hit_at_k, np.mean(shares, axis=1), atol=1e-12)
+
+
 def test_any_label_makes_a_hit_and_the_average_counts_all_labels() -> None:
     truth = video_labels({(0, 0), (0, 1), (1, 0)}, 3)
     predictions = label_scores([(0, 0, 0.9), (0, 2, 0.5), (0, 1, 0.1)])

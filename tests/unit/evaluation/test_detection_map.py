@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from scored_lists import (
     DETECTIONS,
     NUM_CLASSES,
@@ -12,6 +13,7 @@ from scored_lists import (
     TRUTHS,
     detection_table,
     noisy_lists,
+    tied,
     truth_table,
 )
 
@@ -45,10 +47,27 @@ def test_agrees_with_the_oracle_on_tied_and_degenerate_lists(
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_agrees_with_the_oracle_on_crowded_videos(seed: int) -> None:
     truths, detections = noisy_lists(seed, num_videos=3, num_classes=2, num_truths=60, num_detections=250)
-    result = detection_map(truth_table(truths), detection_table(detections))
-    np.testing.assert_allclose(
-        result.ap_TK, slow_ap(truths, detections, 2, ACTIVITYNET_THRESHOLDS), atol=1e-12
-    )
+    for rows in (detections, tied(detections)):
+        result = detection_map(truth_table(truths), detection_table(rows))
+        want = slow_ap(truths, rows, 2, ACTIVITYNET_THRESHOLDS)
+        np.testing.assert_allclose(result.ap_TK, want, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TRUTHS, DETECTIONS, st.integers(2, 4))
+def test_every_entry_several_times_agrees_with_the_oracle(
+    truths: list[Truth], detections: list[Scored], times: int
+) -> None:
+    truths, detections = truths * times, detections * times
+    result = detection_map(truth_table(truths), detection_table(detections), THRESHOLDS)
+    np.testing.assert_allclose(result.ap_TK, slow_ap(truths, detections, NUM_CLASSES, THRESHOLDS), atol=1e-12)
+
+
+def test_classes_far_apart_and_few_detections_agree_with_the_oracle() -> None:
+    truths = [(0, 0, 0.0, 10.0), (2, 999, 0.0, 10.0), (2, 999, 5.0, 15.0)]
+    detections = [(2, 999, 4.0, 14.0, 0.5), (-1, 0, 0.0, 10.0, 0.9), (0, 0, 0.0, 10.0, 0.1)]
+    result = detection_map(truth_table(truths, 3, 1000), detection_table(detections), THRESHOLDS)
+    np.testing.assert_allclose(result.ap_TK, slow_ap(truths, detections, 1000, THRESHOLDS), atol=1e-12)
 
 
 def one_class(truths: list[tuple[float, float]], detections: list[tuple[float, float, float]]) -> float:

@@ -12,15 +12,29 @@ from hypothesis import strategies as st
 from scored_lists import TIMES
 
 from reference import suppression_oracle as oracle
+from talaria.config.postprocess import PostprocessConfig
 from talaria.evaluation.suppression import Kept, hard_nms, linear_nms, soft_nms
 
 CANDIDATES = st.lists(st.tuples(TIMES, st.sampled_from([0.0, 0.3, 0.5, 0.9])), max_size=12)
 DURATION = 5.0
+WINNER = PostprocessConfig()
+"""The settings of the 2021 winner are the recipe's defaults."""
+
 RULES: dict[str, tuple[Callable[..., Kept], dict[str, Any], Any]] = {
     "challenge": (
         soft_nms,
+        {"low": WINNER.low, "high": WINNER.high, "alpha": WINNER.alpha, "duration": DURATION},
+        oracle.soft_factor(0.25, 0.9, 0.4, duration=DURATION),
+    ),
+    "other limits": (
+        soft_nms,
         {"low": 0.2, "high": 0.7, "alpha": 0.4, "duration": DURATION},
         oracle.soft_factor(0.2, 0.7, 0.4, duration=DURATION),
+    ),
+    "falling limit": (
+        soft_nms,
+        {"low": 0.9, "high": 0.1, "alpha": 0.4, "duration": DURATION},
+        oracle.soft_factor(0.9, 0.1, 0.4, duration=DURATION),
     ),
     "gaussian": (soft_nms, {"low": 0.0, "high": 0.0, "alpha": 0.5}, oracle.soft_factor(0.0, 0.0, 0.5)),
     "power": (
@@ -60,6 +74,24 @@ def test_flat_lists_agree_with_the_oracle(rule: str, lists: list[Any], top: int,
     assert kept.group_idx.tolist() == [row[0] for row in want]
     assert kept.index.tolist() == [row[1] for row in want]
     np.testing.assert_allclose(kept.score, [row[2] for row in want], rtol=1e-12)
+
+
+def test_the_winners_settings_are_the_default() -> None:
+    assert (WINNER.low, WINNER.high, WINNER.alpha) == (0.25, 0.9, 0.4)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_long_lists_agree_with_the_oracle(rule: str) -> None:
+    function, options, factor = RULES[rule]
+    rng = np.random.default_rng(11)
+    segments = np.sort(rng.random((150, 2)) * DURATION, axis=1)
+    segments[::9, 1] = segments[::9, 0]
+    segments[1::7] = segments[0]
+    for scores in (rng.random(150), rng.integers(0, 4, 150) / 4):
+        kept = function(segments, scores, top=None, **options)
+        want = oracle.greedy(segments.tolist(), scores.tolist(), factor, 150)
+        assert kept.index.tolist() == [index for index, _ in want]
+        np.testing.assert_allclose(kept.score, [score for _, score in want], rtol=1e-12)
 
 
 @pytest.mark.parametrize("rule", RULES)
