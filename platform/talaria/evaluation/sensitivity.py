@@ -34,22 +34,28 @@ class Characteristic:
         name: `length`, `coverage` or `instances`.
         unit: of the number, in words.
         buckets: (B,) names, from small to large.
-        up_to: (B,) largest number in each bucket, ascending; the last is infinite.
+        up_to: (B,) largest number in each of two or more buckets, ascending; the last is infinite.
+        whole: whether the numbers are counts, from 1.
     """
 
     name: str
     unit: str
     buckets: tuple[str, ...]
     up_to: tuple[float, ...]
+    whole: bool = False
 
     def bucket_of(self, values_G: FloatArray) -> IntArray:
         """(G,) bucket of each number; UNKNOWN_BUCKET for NaN."""
         return np.where(np.isnan(values_G), UNKNOWN_BUCKET, np.searchsorted(self.up_to, values_G))
 
     def ranges(self) -> tuple[str, ...]:
-        """(B,) what each bucket holds, for a reader; a bucket holds its upper end, not its lower."""
-        lower = (None, *self.up_to[:-1])
-        return tuple(_range(low, high) for low, high in zip(lower, self.up_to, strict=True))
+        """(B,) what each bucket holds, for a reader; it holds its upper end, and its lower if counts."""
+        middle = zip(self.up_to[:-2], self.up_to[1:-1], strict=True)
+        return (
+            f"{'' if self.whole and self.up_to[0] == 1 else '≤ '}{self.up_to[0]:g}",
+            *(f"{low + self.whole:g}–{high:g}" for low, high in middle),
+            f"> {self.up_to[-2]:g}",
+        )
 
 
 Characteristics: TypeAlias = tuple[Characteristic, ...]
@@ -67,8 +73,8 @@ def _characteristics(
     """
     return (
         Characteristic("length", "s", _SIZES, (*length_s, math.inf)),
-        Characteristic("coverage", "fraction of the video", _SIZES, (*coverage_frac, math.inf)),
-        Characteristic("instances", "truths in the video", _SIZES[:4], (*instances, math.inf)),
+        Characteristic("coverage", "share of the video", _SIZES, (*coverage_frac, math.inf)),
+        Characteristic("instances", "truths in the video", _SIZES[:4], (*instances, math.inf), True),
     )
 
 
@@ -185,9 +191,3 @@ def _map_n_of(judged: Judged, inside_G: BoolArray) -> float:
     gone_N = np.zeros(judged.order.size + 1, np.bool_)
     gone_N[judged.taker_TG[:, ~inside_G]] = True  # the last cell stands for nobody
     return float(class_mean(precisions_without(judged, gone_N[None, :-1], inside_G, normalised=True)).mean())
-
-
-def _range(low: float | None, high: float) -> str:
-    if low is None:
-        return f"≤ {high:g}"
-    return f"> {low:g}" if math.isinf(high) else f"{low:g}–{high:g}"

@@ -48,6 +48,7 @@ def one_video(
 @given(TRUTHS, DETECTIONS)
 @example([(0, 0, 0.0, 1.0), (0, 1, 0.0, 1.0)], [(0, 1, 0.0, 1.0, 0.5), (0, 1, 0.0, 1.0, 0.5)])
 @example([(0, 0, 1.0, 1.0)], [(0, 1, 2.0, 2.0, 0.5), (-1, 0, 1.0, 1.0, 0.5)])
+@example([(0, 0, 0.0, 10.0)], [(0, 1, 0.0, 0.6, 0.5), (0, 1, 0.0, 1.0, 0.5)])
 def test_kinds_agree_with_the_oracle(truths: list[Truth], detections: list[Scored]) -> None:
     types = error_types(truth_table(truths), detection_table(detections), LOW)
     found = [[ErrorType(kind).words for kind in row] for row in types]
@@ -56,6 +57,7 @@ def test_kinds_agree_with_the_oracle(truths: list[Truth], detections: list[Score
 
 @settings(max_examples=60, deadline=None)
 @given(TRUTHS, DETECTIONS)
+@example([(0, 0, 0.0, 1.0)], [(0, 0, 5.0, 6.0, 0.9)] * 11 + [(0, 0, 0.0, 1.0, 0.5)])
 def test_gains_and_profile_agree_with_the_oracle(truths: list[Truth], detections: list[Scored]) -> None:
     wrong, mean = analysed(truths, detections).false_positives, oracle.mean_truths(truths)
     slices = oracle.slices(truths, detections)

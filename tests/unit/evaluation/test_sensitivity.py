@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from scored_lists import DETECTIONS, NUM_VIDEOS, THRESHOLDS, TRUTHS, detection_table, truth_table
 
 from reference import error_oracle as oracle
@@ -48,6 +48,10 @@ def slow_buckets(truths: list[Truth]) -> list[list[set[int]]]:
 
 @settings(max_examples=80, deadline=None)
 @given(TRUTHS, DETECTIONS)
+@example(
+    [(0, 0, 0.0, 0.5), (0, 0, 2.0, 4.0)],
+    [(0, 0, 2.0, 3.2, 0.9), (0, 0, 2.0, 4.0, 0.8), (0, 0, 0.0, 0.5, 0.1)],
+)
 def test_agrees_with_the_oracle(truths: list[Truth], detections: list[Scored]) -> None:
     found, mean = found_by(truths, detections), oracle.mean_truths(truths)
     takes = [oracle.takers(truths, detections, threshold) for threshold in THRESHOLDS]
@@ -109,6 +113,7 @@ def test_a_bucket_holds_its_upper_end() -> None:
     assert coverage.bucket_of(np.array([0.2, 0.21, 1.0, 1.2])).tolist() == [0, 1, 4, 4]
     assert instances.bucket_of(np.array([1.0, 2.0, 4.0, 5.0, 8.0, 9.0])).tolist() == [0, 1, 1, 2, 2, 3]
     assert THUMOS14_CHARACTERISTICS[0].ranges() == ("≤ 3", "3–6", "6–12", "12–18", "> 18")
+    assert instances.ranges() == ("1", "2–4", "5–8", "> 8")
 
 
 def test_values_of_every_truth() -> None:
@@ -135,4 +140,6 @@ def test_impossible_durations_are_refused(durations: np.ndarray, said: str) -> N
 def test_a_characteristic_nobody_knows_is_refused() -> None:
     judged = Judged.of(truth_table([(0, 0, 0.0, 1.0)]), detection_table([]), THRESHOLDS)
     with pytest.raises(ValueError, match="'mood'"):
-        analyse_sensitivity(judged, DURATIONS, (Characteristic("mood", "", ("any",), (math.inf,)),))
+        analyse_sensitivity(
+            judged, DURATIONS, (Characteristic("mood", "", ("low", "high"), (0.5, math.inf)),)
+        )
