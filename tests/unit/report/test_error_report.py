@@ -23,7 +23,7 @@ STEMS = ("false_positives", "sensitivity", "false_negatives")
 
 
 def an_analysis(num_detections: int = 5) -> ErrorAnalysis:
-    """Detections of all kinds but confusion at tIoU 0.5, or the first few; the second video has no duration."""
+    """Detections of all kinds but confusion at tIoU 0.5, or the first few; one video has no duration."""
     truth = GroundTruth(
         ("a", "b"), ("run", "jump"), [0, 0, 1], [0, 1, 0], [0.0, 20.0, 0.0], [10.0, 60.0, 5.0]
     )
