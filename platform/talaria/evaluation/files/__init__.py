@@ -1,0 +1,1 @@
+"""Prediction files: each format read into, and written from, flat columns."""
