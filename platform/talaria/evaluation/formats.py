@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from talaria.errors import DataError
 from talaria.evaluation.files.checks import Problems, check_rows, score_faults, span_faults
 from talaria.evaluation.files.columns import LabelTable, PredictionTable
 from talaria.evaluation.files.content import begins_with, read_text
@@ -22,6 +23,9 @@ from talaria.evaluation.files.parquet_file import (
 )
 from talaria.evaluation.files.thumos_text import is_thumos_text, read_thumos_text
 from talaria.records import Detection
+
+_HEAD = 4096
+"""Characters among which a JSON text has begun."""
 
 
 def read_predictions(
@@ -54,6 +58,11 @@ def read_predictions(
     text = read_text(path)
     if is_thumos_text(text):
         return read_thumos_text(path, text, known, allow_negative)
+    if text[:_HEAD].lstrip()[:1] not in ("{", "["):
+        raise DataError(
+            f"{path}: is none of the known formats, expected official JSON, Parquet, or THUMOS14's lines of "
+            "video, start, end, class number and score"
+        )
     return read_json_detections(path, text, known, label_if_absent, allow_negative)
 
 

@@ -35,11 +35,13 @@ CLASS_NUMBERS = {
 """The 20 detection classes among THUMOS14's 101 action classes. Source: detclasslist.txt of the kit."""
 
 _FIELDS = "video, start, end, class number and score"
+_HEAD = 4096
+"""Characters that surely hold the first line."""
 
 
 def is_thumos_text(text: str) -> bool:
     """Whether the first line of a text that is not empty has a video and four numbers."""
-    first = text.lstrip().partition("\n")[0].split()
+    first = text[:_HEAD].lstrip().partition("\n")[0].split()
     return len(first) == 5 and all(_number(field) is not None for field in first[1:])
 
 
