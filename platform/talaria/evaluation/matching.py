@@ -22,7 +22,7 @@ from talaria.evaluation.tiou import paired_tiou
 
 Measure: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], FloatArray]
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 15
 """Pairs compared at a time: their work arrays stay in the processor's cache, whatever the input's size."""
 
 

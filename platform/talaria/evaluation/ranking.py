@@ -6,6 +6,8 @@ lists here are made the same way, which is why their classes or videos come in d
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from talaria.evaluation.arrays import FloatArray, Groups, IntArray
@@ -26,24 +28,37 @@ def ranked_by_class(score: FloatArray, label_idx: IntArray, num_classes: int) ->
         (N,) entry numbers, the lists of classes K-1 to 0 one after another; (K,) where each class begins in
         it.
     """
-    labels = label_idx.astype(np.min_scalar_type(num_classes))  # short integers sort by radix
     counts = np.bincount(label_idx, minlength=num_classes)
-    if score.size < _LONG * num_classes:
-        ascending = _ascending(score)
-        listed = ascending[np.argsort(labels[ascending], kind="stable")]
-    else:  # lists that fit the cache, one by one: half the time of one long list
-        listed = np.argsort(labels, kind="stable")
-        for mine in np.split(listed, np.cumsum(counts[:-1])):
-            mine[:] = mine[_ascending(score[mine])]
+    listed = _listed(score, label_idx, counts, None)
+    if _any_equal(score[listed]):
+        listed = _listed(score, label_idx, counts, "stable")
     ends = np.cumsum(counts[::-1])[::-1]
     return listed[::-1], ends - counts
 
 
+def _listed(
+    score: FloatArray, label_idx: IntArray, counts: IntArray, kind: Literal["stable"] | None
+) -> IntArray:
+    """Entries class after class, in each by rising score; with a stable sort equal ones in file order."""
+    labels = label_idx.astype(np.min_scalar_type(counts.size))  # short integers sort by radix
+    if score.size < _LONG * counts.size:
+        ascending = np.argsort(score, kind=kind)
+        return ascending[np.argsort(labels[ascending], kind="stable")]
+    listed = np.argsort(labels, kind="stable")
+    for mine in np.split(listed, np.cumsum(counts[:-1])):  # lists that fit the cache take half the time
+        mine[:] = mine[np.argsort(score[mine], kind=kind)]
+    return listed
+
+
 def _ascending(score: FloatArray) -> IntArray:
     """Entry numbers by rising score, equal scores in file order."""
-    order = np.argsort(score)  # not stable, but twice as fast, and the same where no two scores are equal
-    ranked = score[order]
-    return np.argsort(score, kind="stable") if (ranked[1:] == ranked[:-1]).any() else order
+    order = np.argsort(score)
+    return np.argsort(score, kind="stable") if _any_equal(score[order]) else order
+
+
+def _any_equal(ranked: FloatArray) -> bool:
+    """Whether a stable sort may differ from a faster one: only where two scores are equal."""
+    return bool((ranked[1:] == ranked[:-1]).any())
 
 
 def ranked_by_video(
