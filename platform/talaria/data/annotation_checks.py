@@ -37,7 +37,7 @@ class Checker:
     """
 
     path: Path
-    subsets: frozenset[str]
+    subsets: tuple[str, ...]
     folder: VideoFolder | None
     ends: Ends
     list_name: str
@@ -107,7 +107,7 @@ class Checker:
         found = entry.get("subset")
         subset = canonical_subset(found) if isinstance(found, str) else found
         if subset not in (*self.subsets, UNSPECIFIED):
-            expected = ", ".join(sorted(self.subsets))
+            expected = ", ".join(self.subsets)
             self.report(video_id, "subset", f"found {shown(found)}; expected one of {expected}")
         return str(subset)
 

@@ -97,8 +97,8 @@ def test_gzip_reads_the_same(tmp_path: Path, videos: Path) -> None:
         ({"duration": "long"}, "duration", "positive number of seconds"),
         ({"duration": 0}, "duration", "positive number of seconds"),
         ({"duration": float("nan")}, "duration", "positive number of seconds"),
-        ({"subset": "trian"}, "subset", "expected one of testing, training, validation"),
-        ({"subset": ["training"]}, "subset", "expected one of testing"),
+        ({"subset": "trian"}, "subset", "expected one of training, validation, testing"),
+        ({"subset": ["training"]}, "subset", "expected one of training"),
         ({"subset": None}, "subset", "found nothing"),
         ({"labels": "dive"}, "labels", "expected a list of classes"),
         ({"labels": ["dive", 3]}, "labels[1]", "expected the name of a class"),
@@ -138,6 +138,9 @@ def test_a_repeated_field_is_refused(tmp_path: Path, videos: Path) -> None:
     path.write_text('{"database": {"a": {"subset": "training", "subset": "testing", "annotations": []}}}')
     (problem,) = problems(path, videos)
     assert "'subset' is there more than once" in problem
+    path.write_text('{"database": {}, "database": {"a": {"subset": "training", "annotations": []}}}')
+    (problem,) = problems(path, videos)
+    assert "database is there more than once" in problem
 
 
 def test_all_problems_come_at_once_and_the_rest_is_counted(tmp_path: Path, videos: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from talaria.data.annotation_file import parse_json
+from talaria.data.annotation_file import Repeated, parse_json
 from talaria.data.classes import MULTITHUMOS_CLASSES, is_thumos
 from talaria.data.layouts.layout import UNSPECIFIED, Layout, raise_problems
 from talaria.data.layouts.tables import subsets_beside
@@ -26,6 +26,8 @@ def read_json_layout(path: Path, text: str) -> Layout:
         DataError: if the text is not JSON, holds no videos, or is in none of the layouts.
     """
     tree = parse_json(path, text)
+    if isinstance(tree, Repeated) and "database" in tree.repeated:
+        raise DataError(f"{path}: database is there more than once; expected once")
     database = _database(tree)
     if database is None:
         raise DataError(
