@@ -1,7 +1,7 @@
 """Times and memory of the judge on one core, and how far ahead of the obvious loops it is.
 
-Run `python benchmarks/bench_evaluation.py` from the repository root; less than a minute. Each size is measured in
-its own process, so that peak memory is that size's alone.
+Run `python benchmarks/bench_evaluation.py` from the repository root; less than a minute. Each size is
+measured in its own process, so that peak memory is that size's alone.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def scene(num_detections: int) -> tuple[GroundTruth, Detections]:
 def measure_size(num_detections: int) -> None:
     """In a process of its own: seconds of the three scores, and memory before and at its peak."""
     truth, found = scene(num_detections)
-    before, repeats = peak_mib(), 2 if num_detections > OFFICIAL_SIZE else 5
+    before, repeats = peak_mib(), min(max(5 * OFFICIAL_SIZE // num_detections, 2), 50)
     taken = seconds(lambda: detection_map(truth, found), repeats)
     peak = peak_mib()
     curve = seconds(lambda: average_recall(truth, found), repeats)
