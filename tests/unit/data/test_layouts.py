@@ -201,7 +201,13 @@ def test_kth_frames_become_seconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["person22_walking_d4 frames 9-3", "person26_walking_d4 frames 1-3", "words"]
+    "line",
+    [
+        "person22_walking_d4 frames 9-3",
+        "person26_walking_d4 frames 1-3",
+        "words",
+        f"person22_walking_d4 frames 1-{10**400}",
+    ],
 )
 def test_a_broken_line_of_kth_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "file").write_text(KTH + line)

@@ -144,6 +144,7 @@ def test_other_text_is_refused(tmp_path: Path) -> None:
         ("a 1 2 40", "line 4: found 4 fields, expected video, start, end, class number and score"),
         ("a 1 2 41 0.5", "line 4, video 'a': class is '41', expected one of 7, 9, 12"),
         ("a 1 2 HighJump 0.5", "class is 'HighJump'"),
+        (f"a 1 2 {'9' * 5000} 0.5", "expected one of 7, 9, 12"),
         ("a x 2 40 0.5", "start is 'x', expected a number"),
         ("a 1 2 40 nan", "score is nan, expected a finite number"),
         ("a 1 inf 40 0.5", "expected finite seconds"),

@@ -28,9 +28,9 @@ KTH_SUBSETS = {
 }
 """Persons of each subset. Source: the head of the dataset's own 00sequences.txt (Schuldt et al., 2004)."""
 
-_KTH_LINE = re.compile(r"(person(\d+)_([a-z]+)_d\d)\s+(?:frames\s+)?(\S.*)")
+_KTH_LINE = re.compile(r"(person(\d{1,9})_([a-z]+)_d\d)\s+(?:frames\s+)?(\S.*)")
 _KTH_SIGN = re.compile(r"^person\d+_[a-z]+_d\d\s+frames\s", re.MULTILINE)
-_KTH_RANGE = re.compile(r"(\d+)-(\d+)")
+_KTH_RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 
 
 def read_table_layout(path: Path, text: str) -> Layout | None:

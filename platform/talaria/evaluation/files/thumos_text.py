@@ -34,6 +34,7 @@ CLASS_NUMBERS = {
 }
 """The 20 detection classes among THUMOS14's 101 action classes. Source: detclasslist.txt of the kit."""
 
+_LABELS = {str(number): label for number, label in CLASS_NUMBERS.items()}
 _FIELDS = "video, start, end, class number and score"
 _HEAD = 4096
 """Characters that surely hold the first line."""
@@ -62,7 +63,7 @@ def read_thumos_text(
             continue
         video_id, *numbers = fields
         start_s, end_s, score = (_number(numbers[place]) for place in (0, 1, 3))
-        label = CLASS_NUMBERS.get(int(numbers[2])) if numbers[2].isascii() and numbers[2].isdigit() else None
+        label = _LABELS.get(numbers[2])
         faults = _faults(label, numbers, known)
         if start_s is not None and end_s is not None and score is not None:
             faults += [*span_faults(start_s, end_s, allow_negative), *score_faults(score)]
