@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +26,10 @@ from scored_lists import (
 from reference import thumos_oracle
 from reference.detection_oracle import Scored, Truth
 from reference.thumos_oracle import Span
+from talaria.data.annotations import load_annotations
 from talaria.errors import DataError
 from talaria.evaluation.arrays import Detections, GroundTruth, Spans
+from talaria.evaluation.formats import read_predictions
 from talaria.evaluation.thumos import THUMOS14_THRESHOLDS, thumos_map
 from talaria.records import Annotation, Detection, Video
 
@@ -182,44 +182,14 @@ def test_nothing_found_and_nothing_to_find() -> None:
         thumos_map(truth_table([]), detection_table([]))
 
 
-def official_truth(path: Path) -> tuple[GroundTruth, dict[str, str]]:
-    """The kit's annotations, and its class names by number."""
-    with zipfile.ZipFile(path) as kit:
-        rows = {
-            Path(name).stem.removesuffix("_test"): [
-                line.split() for line in kit.read(name).decode().splitlines()
-            ]
-            for name in kit.namelist()
-            if name.endswith(".txt")
-        }
-    names = dict(rows.pop("detclasslist"))
-    timed: dict[str, list[tuple[str, float, float]]] = {}
-    for label, listed in rows.items():
-        for video, start, end in listed:
-            timed.setdefault(video, []).append((label, float(start), float(end)))
-    videos = [
-        Video(
-            video_id,
-            None,
-            "testing",
-            None,
-            tuple(Annotation(*times, label) for label, *times in notes if label != "Ambiguous"),
-            ambiguous=tuple((start, end) for label, start, end in notes if label == "Ambiguous"),
-        )
-        for video_id, notes in timed.items()
-    ]
-    return GroundTruth.of_videos(videos, sorted(names.values())), names
-
-
 def test_a_published_detector_scores_what_the_official_kit_gives_it(shared: Path) -> None:
-    truth, names = official_truth(shared / "data/annotations/thumos14_evalkit_annotation.zip")
-    content = gzip.decompress(
-        (shared / "data/predictions/turn_flow_scnn_th14_iou0.5.txt.gz").read_bytes()
-    ).decode()
-    results: dict[str, list[Detection]] = {}
-    for line in content.splitlines():
-        video, start, end, number, score = line.split()
-        found = Detection(float(start), float(end), names[number], float(score))
-        results.setdefault(video, []).append(found)
-    result = thumos_map(truth, Detections.of_results(results, truth), np.array([0.5]))
-    assert result.average_map == pytest.approx(0.255563, abs=5e-7)
+    kit = load_annotations(
+        shared / "data/annotations/thumos14_evalkit_annotation.zip", None, ends="kept"
+    ).dataset
+    truth = GroundTruth.of_videos(kit.videos, kit.classes)
+    table = read_predictions(shared / "data/predictions/turn_flow_scnn_th14_iou0.5.txt.gz")
+    result = thumos_map(truth, table.detections(truth))
+    assert result.map_at_tiou[2] == pytest.approx(0.255563, abs=5e-7)
+    assert (np.diff(result.map_at_tiou) < 0).all()
+    unjudged = replace(truth, ambiguous=Spans.none())
+    assert thumos_map(unjudged, table.detections(truth)).map_at_tiou[2] < 0.2555
