@@ -1,4 +1,4 @@
-"""Video classifier: pooled snippet features, one hidden layer.
+"""Video classifier: pooled snippet features, one hidden layer; before it, if wanted, a transformer.
 
 Its class scores multiply the proposals' (Qing et al., Exploring Stronger Feature for Temporal Action
 Localization, 2021, equation 1). That report fine-tunes the backbone for this; this head learns from stored
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.classifier.encoder import SnippetEncoder
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,10 @@ class ClassifierOutput:
 
 
 class VideoClassifier(nn.Module):
-    """Mean and maximum over the valid snippets, normalised, then a hidden layer."""
+    """Mean and maximum over the valid snippets, normalised, then a hidden layer.
+
+    With `head: transformer` the snippets attend to each other first.
+    """
 
     def __init__(self, config: ClassifierConfig, in_channels: int, num_classes: int) -> None:
         """Build and initialise.
@@ -36,14 +40,18 @@ class VideoClassifier(nn.Module):
             num_classes: K.
         """
         super().__init__()
-        self.norm = nn.LayerNorm(2 * in_channels)
-        self.hidden = nn.Linear(2 * in_channels, config.hidden_dim)
+        self.encoder: SnippetEncoder | None = None
+        pooled_channels = in_channels
+        if config.head == "transformer":
+            self.encoder, pooled_channels = SnippetEncoder(config, in_channels), config.hidden_dim
+        self.norm = nn.LayerNorm(2 * pooled_channels)
+        self.hidden = nn.Linear(2 * pooled_channels, config.hidden_dim)
         self.dropout = nn.Dropout(config.dropout)
         self.score = nn.Linear(config.hidden_dim, num_classes)
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Set every weight.
+        """Set every weight but the encoder's, which sets its own.
 
         norm: weight 1, bias 0. hidden: Kaiming normal (fan in, ReLU), bias 0. score: normal with deviation
         0.01, bias 0, so that training starts from even class scores.
@@ -61,6 +69,8 @@ class VideoClassifier(nn.Module):
             features_BCT: (B, C, T), any T of at least 1.
             mask_BT: (B, T) bool, true at real snippets, at least one per video; None when all are.
         """
+        if self.encoder is not None:
+            features_BCT = self.encoder(features_BCT, mask_BT)
         if mask_BT is None:
             mean_BC, maximum_BC = features_BCT.mean(dim=2), features_BCT.amax(dim=2)
         else:
