@@ -154,7 +154,10 @@ def test_intervals_hold_and_are_as_wide_as_samples_differ() -> None:
 
 def test_more_confidence_is_a_wider_interval() -> None:
     truth, sets = scene(3, 40, 2.0, 1.5)
-    half, most = (compare(truth, *sets, confidence=share, seed=6, num_resamples=200) for share in (0.5, 0.99))
+    half, most = (
+        compare(truth, *sets, np.array([0.5, 0.7]), confidence=share, seed=6, num_resamples=200)
+        for share in (0.5, 0.99)
+    )
     for inner, outer in (
         (half.average_map.difference, most.average_map.difference),
         (half.map_at_tiou.first, most.map_at_tiou.first),
