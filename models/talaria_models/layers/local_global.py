@@ -101,8 +101,8 @@ class LocalGlobalEncoder(nn.Module):
         Returns:
             (B, C, T), zero where the mask is false; snippets inside do not depend on those outside.
         """
-        hidden_BTC = features_BCT.transpose(1, 2)
-        hidden_BTC = self.norm1(hidden_BTC + self._dropped(self.attention(hidden_BTC, mask_BT)))
+        input_BTC = features_BCT.transpose(1, 2)
+        hidden_BTC: Tensor = self.norm1(input_BTC + self._dropped(self.attention(input_BTC, mask_BT)))
         inner = self._dropped(F.relu(self.linear1(hidden_BTC)))
         hidden_BTC = self.norm2(hidden_BTC + self._dropped(self.linear2(inner)))
         if mask_BT is not None:
