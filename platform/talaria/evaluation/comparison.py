@@ -5,9 +5,9 @@ cancels in the difference.
 
 Average precision is higher on draws than on the videos they are drawn from, because the copies of a hit stand
 side by side in the ranking: with 46 truths a class by five standard deviations of the draws, so that the
-quantiles of the draws would leave out the measured score itself. Every interval is therefore moved by the
-mean of its draws. It lies around the measured value, and says how far the score on another sample of as many
-videos may be from it.
+quantiles of the draws would leave out the measured score itself. Every interval is therefore moved until the
+median of its draws is the measured value. It holds that value, and says how far the score on another sample
+of as many videos may be from it.
 
 Letters: T thresholds, K classes, V videos, R draws, S sets of detections.
 """
@@ -180,7 +180,7 @@ def compare(
     map_SRT, ap_SRK = _scores(truth, lists, num_resamples, seed)
     average_SR = map_SRT.mean(axis=2)
     gain_R = average_SR[1] - average_SR[0]
-    moved_R = gain_R[0] + gain_R[1:] - gain_R[1:].mean()
+    moved_R = gain_R[0] + gain_R[1:] - np.median(gain_R[1:])
     return Comparison(
         checked_thresholds(tiou_thresholds),
         truth.classes,
@@ -227,14 +227,14 @@ def _pair(scores: FloatArray, confidence: float) -> Pair:
 
 
 def _estimate(values: FloatArray, confidence: float, least: float) -> Estimate:
-    """Quantiles of the draws, moved by their mean and kept to [least, 1], which holds every score."""
+    """Quantiles of the draws, moved by their median and kept to [least, 1], which holds every score."""
     value, drawn_RM = values[0], values[1:].reshape(len(values) - 1, -1)
     tails = (1 - confidence) / 2, (1 + confidence) / 2
     shifts_2M = np.full((2, drawn_RM.shape[1]), np.nan)
     for column, drawn_R in enumerate(drawn_RM.T):
         known = drawn_R[~np.isnan(drawn_R)]
         if known.size > 1:
-            shifts_2M[:, column] = np.quantile(known, tails) - known.mean()
+            shifts_2M[:, column] = np.quantile(known, tails) - np.median(known)
     low, high = np.clip(value + shifts_2M.reshape(2, *value.shape), least, 1.0)
     return Estimate(value, low, high)
 

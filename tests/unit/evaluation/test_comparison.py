@@ -71,7 +71,7 @@ def test_weights_are_copies_on_crowded_lists(seed: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(TRUTHS, DETECTIONS, DETECTIONS)
-def test_measured_values_are_those_of_the_score(
+def test_measured_values_are_those_of_the_score_and_inside_their_intervals(
     truths: list[Truth], rows: list[Scored], others: list[Scored]
 ) -> None:
     truth, first, second = truth_table(truths), detection_table(rows), detection_table(others)
@@ -81,6 +81,9 @@ def test_measured_values_are_those_of_the_score(
     np.testing.assert_allclose(found.class_ap.second.value, two.ap_TK.mean(axis=0), atol=1e-12)
     gain = two.average_map - one.average_map
     assert float(found.average_map.difference.value) == pytest.approx(gain, abs=1e-12)
+    for part in (found.map_at_tiou.first, found.map_at_tiou.difference, found.average_map.second):
+        assert (part.low <= part.value + 1e-12).all()
+        assert (part.value <= part.high + 1e-12).all()
 
 
 def scene(
