@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Annotation:
-    """A labelled true segment; 0 <= start_s <= end_s (a few real files hold zero-length ones)."""
+    """A labelled true segment; start_s <= end_s (real files hold a few zero-length ones).
+
+    Training sees no time before 0 s; a judge sees times as the file has them.
+    """
 
     start_s: float
     end_s: float

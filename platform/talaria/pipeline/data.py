@@ -8,7 +8,7 @@ from pathlib import Path
 
 from talaria.config.fingerprint import fingerprint
 from talaria.config.schema import DataSection
-from talaria.data.annotations import load_annotations
+from talaria.data.annotations import SUBSETS, load_annotations
 from talaria.data.demo import ANNOTATIONS_NAME, VIDEOS_NAME, render_demo
 from talaria.errors import DataError
 from talaria.log import BOARD
@@ -28,7 +28,9 @@ def prepare_dataset(session: Session) -> Dataset:
     folder, annotations = source_paths(session)
     if data.videos is None:
         folder, annotations = _rendered(session)
-    loaded = load_annotations(annotations, folder)
+    loaded = load_annotations(
+        annotations, folder, subsets=(*SUBSETS, data.train_subset, data.fit_subset, data.judge_subset)
+    )
     for note in loaded.notes:
         LOGGER.info("data: %s", note)
     dataset = loaded.dataset

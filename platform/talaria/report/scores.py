@@ -1,4 +1,4 @@
-"""Official files in, scores out: what jobs/evaluate.py prints and writes.
+"""What predictions are worth: the numbers of a task, as an object that tables, JSON and MLflow read.
 
 Letters: K classes, T thresholds.
 """
@@ -7,60 +7,68 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 
-from talaria.data.annotations import SUBSETS, load_annotations
-from talaria.errors import ConfigError, DataError
-from talaria.evaluation.arrays import UNKNOWN, Detections, FloatArray, GroundTruth
-from talaria.evaluation.detection import ACTIVITYNET_THRESHOLDS, DetectionResult, detection_map
-from talaria.evaluation.formats import read_detections
-from talaria.evaluation.proposals import ProposalResult, average_recall
-from talaria.records import Detection
+from talaria.errors import ConfigError
+from talaria.evaluation.arrays import FloatArray
+from talaria.evaluation.classification import ClassificationResult
+from talaria.evaluation.comparison import Comparison
+from talaria.evaluation.detection import DetectionResult
+from talaria.evaluation.errors import ErrorAnalysis
+from talaria.evaluation.proposals import ProposalResult
+from talaria.report.scene import Scene
 from talaria.store.files import written_aside
 
-Task: TypeAlias = Literal["detection", "proposals"]
 AVERAGE_NUMBERS = (1, 5, 10, 100)
 """AN of the AR@AN that are reported."""
 
 
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """Truths and predictions of one subset, and what a reader of the scores should know about the files.
+class Scores(Protocol):
+    """What every task answers with.
 
     Attributes:
-        subset: its name.
-        truth: the truths of its videos.
-        predictions: all rows of the file; of videos outside the subset they have no number.
-        notes: one sentence per oddity, those that touch the scores first.
+        scene: what was judged by.
+        notes: what a reader of the scores should know about the files, what touches the scores first.
     """
 
-    subset: str
-    truth: GroundTruth
-    predictions: Detections
-    notes: tuple[str, ...]
+    @property
+    def scene(self) -> Scene: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as finite numbers, text and null."""
+        ...
+
+    def metrics(self) -> dict[str, float]:
+        """The few numbers that runs are compared by."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionScores:
-    """Average mAP of a scene."""
+    """Average mAP."""
 
     scene: Scene
+    notes: tuple[str, ...]
     result: DetectionResult
 
     def ranked_classes(self) -> list[tuple[str, float, int]]:
         """Classes with truths as (label, AP averaged over thresholds, truths), the best first."""
         average_K, counts_K = self.result.ap_TK.mean(axis=0), self.result.num_truths
         order = sorted(np.flatnonzero(counts_K).tolist(), key=lambda k: (-average_K[k], k))
-        return [(self.scene.truth.classes[k], float(average_K[k]), int(counts_K[k])) for k in order]
+        return [(self.scene.classes[k], float(average_K[k]), int(counts_K[k])) for k in order]
 
     def as_json(self) -> dict[str, Any]:
         """`map_at_tiou` and the list of each class are in the order of `tiou`; only classes with truths."""
-        result, classes = self.result, self.scene.truth.classes
+        result, classes = self.result, self.scene.classes
         return {
             "task": "detection",
             "subset": self.scene.subset,
@@ -72,12 +80,21 @@ class DetectionScores:
             },
         }
 
+    def metrics(self) -> dict[str, float]:
+        """Average mAP and mAP at each threshold."""
+        at_tiou = zip(self.result.tiou_thresholds, self.result.map_at_tiou, strict=True)
+        return {
+            "average_map": self.result.average_map,
+            **{f"map_at_{100 * tiou:.4g}": float(value) for tiou, value in at_tiou},
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class ProposalScores:
-    """AR@AN of a scene."""
+    """AR@AN and its area."""
 
     scene: Scene
+    notes: tuple[str, ...]
     result: ProposalResult
 
     def ar_at_an(self) -> dict[int, float]:
@@ -99,66 +116,84 @@ class ProposalScores:
             },
         }
 
-
-Scores: TypeAlias = DetectionScores | ProposalScores
-
-
-def score_files(
-    task: Task, annotations: Path, predictions: Path, subset: str, tiou: Sequence[float] = ()
-) -> Scores:
-    """Score an official predictions file on one subset of an annotation file.
-
-    Args:
-        task: `detection` for average mAP, `proposals` for AR@AN, which reads no labels.
-        annotations: HACS or ActivityNet JSON, plain or gzip; no video file is needed.
-        predictions: official JSON, plain or gzip.
-        subset: whose videos count; predictions of other videos are false positives.
-        tiou: thresholds in (0, 1]; none means 0.5:0.05:0.95.
-
-    Raises:
-        ConfigError: a threshold outside (0, 1].
-        DataError: everything wrong with a file, or a subset without annotated videos.
-    """
-    thresholds = checked_tiou(tiou)
-    scene = read_scene(task, annotations, predictions, subset)
-    if task == "detection":
-        return DetectionScores(scene, detection_map(scene.truth, scene.predictions, thresholds))
-    return ProposalScores(scene, average_recall(scene.truth, scene.predictions, thresholds))
+    def metrics(self) -> dict[str, float]:
+        """AUC and AR@AN."""
+        return {"auc": self.result.auc, **{f"ar_at_{n}": recall for n, recall in self.ar_at_an().items()}}
 
 
-def checked_tiou(tiou: Sequence[float]) -> FloatArray:
-    """The thresholds as an array, the ActivityNet ones where none are given.
+@dataclass(frozen=True, eq=False)
+class ClassificationScores:
+    """Top-k and mean average precision of video labels."""
 
-    Raises:
-        ConfigError: naming each that is not in (0, 1].
-    """
-    wrong = [value for value in tiou if not 0 < value <= 1]
-    if wrong:
-        raise ConfigError([f"--tiou: found {value:g}, expected numbers in (0, 1]" for value in wrong])
-    return np.array(tiou, np.float64) if tiou else ACTIVITYNET_THRESHOLDS
+    scene: Scene
+    notes: tuple[str, ...]
+    result: ClassificationResult
+
+    def ranked_classes(self) -> list[tuple[str, float, int]]:
+        """Classes with videos as (label, AP, videos), the best first."""
+        labels, ap_K = self.scene.labels, self.result.ap_K
+        counts_K = np.bincount(labels.label_idx, minlength=len(labels.classes))
+        order = sorted(np.flatnonzero(counts_K).tolist(), key=lambda k: (-ap_K[k], k))
+        return [(labels.classes[k], float(ap_K[k]), int(counts_K[k])) for k in order]
+
+    def as_json(self) -> dict[str, Any]:
+        """`top_k`: the share of videos with a true label among their k best, by k."""
+        result = self.result
+        return {
+            "task": "classification",
+            "subset": self.scene.subset,
+            "mean_ap": result.mean_ap,
+            "top_k": _by_k(result.top_k, result.hit_at_k),
+            "average_top_k": _by_k(result.top_k, result.average_hit_at_k),
+            "per_class_ap": {label: value for label, value, _ in self.ranked_classes()},
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """Mean average precision and top-k."""
+        hits = _by_k(self.result.top_k, self.result.hit_at_k)
+        return {"mean_ap": self.result.mean_ap, **{f"top_{k}": share for k, share in hits.items()}}
 
 
-def read_scene(task: Task, annotations: Path, predictions: Path, subset: str) -> Scene:
-    """Both files, with videos and labels numbered.
+@dataclass(frozen=True, eq=False)
+class ErrorScores:
+    """What is wrong with some detections, and what each kind of mistake costs; `figures` were drawn of it."""
 
-    Raises:
-        DataError: everything wrong with a file, or a subset without annotated videos.
-    """
-    loaded = load_annotations(annotations, None, subsets=tuple(dict.fromkeys((*SUBSETS, subset))))
-    dataset = loaded.dataset
-    videos = dataset.subset(subset)
-    if not any(video.annotations for video in videos):
-        what = "no annotated segment" if videos else "no video"
-        raise DataError(
-            f"{annotations}: {what} in subset {subset!r} (--subset); found {', '.join(dataset.subsets())}"
-        )
-    truth = GroundTruth.of_videos(videos, dataset.classes)
-    if task == "detection":
-        results = read_detections(predictions, dataset.classes)
-    else:
-        results = _unlabelled(read_detections(predictions, label_if_absent=""), dataset.classes[0])
-    scored = Detections.of_results(results, truth)
-    return Scene(subset, truth, scored, (*_coverage(predictions, results, truth, scored), *loaded.notes))
+    scene: Scene
+    notes: tuple[str, ...]
+    analysis: ErrorAnalysis
+    figures: tuple[Path, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """See `ErrorAnalysis.as_json`."""
+        return {"task": "errors", "subset": self.scene.subset, **self.analysis.as_json()}
+
+    def metrics(self) -> dict[str, float]:
+        """Average mAP, and the part of it that each kind of mistake costs."""
+        content = self.analysis.as_json()
+        gains = content["false_positives"]["gained_without"]
+        costs = {f"gained_without_{kind}": gain["average_map"] for kind, gain in gains.items()}
+        return {"average_map": content["average_map"], **costs}
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonScores:
+    """Two predictions files on the same videos."""
+
+    scene: Scene
+    notes: tuple[str, ...]
+    comparison: Comparison
+
+    def as_json(self) -> dict[str, Any]:
+        """See `Comparison.as_json`."""
+        return {"task": "compare", "subset": self.scene.subset, **self.comparison.as_json()}
+
+    def metrics(self) -> dict[str, float]:
+        """All plain numbers of the comparison."""
+        return {
+            name: float(value)
+            for name, value in self.comparison.as_json().items()
+            if isinstance(value, int | float) and math.isfinite(value)
+        }
 
 
 def write_scores(scores: Scores, path: Path) -> None:
@@ -177,28 +212,5 @@ def write_scores(scores: Scores, path: Path) -> None:
         ) from None
 
 
-def _unlabelled(results: dict[str, tuple[Detection, ...]], label: str) -> dict[str, tuple[Detection, ...]]:
-    """The same segments, all with one known label: proposals may have any or none."""
-    return {
-        video_id: tuple(Detection(found.start_s, found.end_s, label, found.score) for found in listed)
-        for video_id, listed in results.items()
-    }
-
-
-def _coverage(
-    predictions: Path, results: dict[str, tuple[Detection, ...]], truth: GroundTruth, scored: Detections
-) -> tuple[str, ...]:
-    """How videos of the file and of the subset do not match."""
-    strange = int((scored.video_idx == UNKNOWN).sum())
-    silent = sum(not results.get(video_id) for video_id in truth.video_ids)
-    notes = []
-    if strange:
-        notes.append(
-            f"{predictions}: {strange} of {scored.score.size} rows are of videos outside the subset: they "
-            "count as predictions of it that hit nothing"
-        )
-    if silent:
-        notes.append(
-            f"{predictions}: has nothing for {silent} of {len(truth.video_ids)} videos of the subset"
-        )
-    return tuple(notes)
+def _by_k(top_k: Sequence[int], shares: FloatArray) -> dict[str, float]:
+    return {str(k): float(share) for k, share in zip(top_k, shares, strict=True)}

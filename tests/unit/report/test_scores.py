@@ -11,28 +11,37 @@ import pytest
 
 from talaria.errors import ConfigError, DataError
 from talaria.log import console
-from talaria.report.scores import DetectionScores, ProposalScores, score_files, write_scores
-from talaria.report.tables import scores_table
+from talaria.report.judging import Question, judge
+from talaria.report.scores import (
+    ClassificationScores,
+    ComparisonScores,
+    DetectionScores,
+    ProposalScores,
+    Scores,
+    write_scores,
+)
+from talaria.report.tables import scores_tables
 from unit.report.scored_files import DATABASE, PERFECT, annotations, job, predictions, row
 
 
 def detection(
     folder: Path, results: dict[str, Any], subset: str = "validation", tiou: tuple[float, ...] = ()
 ) -> DetectionScores:
-    scores = score_files("detection", annotations(folder), predictions(folder, results), subset, tiou)
+    scores = judge("detection", Question(annotations(folder), predictions(folder, results), subset, tiou))
     assert isinstance(scores, DetectionScores)
     return scores
 
 
 def proposals(folder: Path, results: dict[str, Any]) -> ProposalScores:
-    scores = score_files("proposals", annotations(folder), predictions(folder, results), "validation")
+    scores = judge("proposals", Question(annotations(folder), predictions(folder, results), "validation"))
     assert isinstance(scores, ProposalScores)
     return scores
 
 
-def text_of(scores: DetectionScores | ProposalScores) -> str:
+def text_of(scores: Scores, *names: str) -> str:
     with console.capture() as captured:
-        console.print(scores_table(scores, "mine.json"))
+        for table in scores_tables(scores, names or ("mine.json",)):
+            console.print(table)
     return captured.get()
 
 
@@ -62,8 +71,8 @@ def test_a_class_of_another_subset_is_known_but_not_scored(tmp_path: Path) -> No
 def test_other_videos_count_against_and_are_mentioned(tmp_path: Path) -> None:
     scores = detection(tmp_path, {"c": [row(5, 15, 0.99)], "a": PERFECT["a"]})
     assert scores.as_json()["per_class_ap"]["jump"][0] < 0.5
-    assert any("1 of 3 rows are of videos outside the subset" in note for note in scores.scene.notes)
-    assert any("nothing for 1 of 2 videos" in note for note in scores.scene.notes)
+    assert any("1 of 3 rows are of videos outside the subset" in note for note in scores.notes)
+    assert any("nothing for 1 of 2 videos" in note for note in scores.notes)
 
 
 def test_proposals_need_no_labels_and_known_ones_are_not_asked_for(tmp_path: Path) -> None:
@@ -83,7 +92,7 @@ def test_the_table_names_best_and_worst_classes(tmp_path: Path) -> None:
     }
     results = {f"v{i}": [row(0, 5, 0.5, label)] for i, label in enumerate(labels[:12])}
     path = annotations(tmp_path, database)
-    scores = score_files("detection", path, predictions(tmp_path, results), "testing")
+    scores = judge("detection", Question(path, predictions(tmp_path, results), "testing"))
     text = text_of(scores)
     assert "14 videos, 14 segments" in text
     assert "85.71" in text.splitlines()[4]  # 12 of 14 classes found
@@ -96,7 +105,8 @@ def test_labels_with_markup_are_shown_as_they_are(tmp_path: Path) -> None:
     database = {
         "v": {"duration": 9, "subset": "testing", "annotations": [{"segment": [0, 5], "label": label}]}
     }
-    scores = score_files("detection", annotations(tmp_path, database), predictions(tmp_path, {}), "testing")
+    asked = Question(annotations(tmp_path, database), predictions(tmp_path, {}), "testing")
+    scores = judge("detection", asked)
     assert label in text_of(scores)
 
 
@@ -127,7 +137,90 @@ def test_a_subset_without_truth_is_told(tmp_path: Path) -> None:
         detection(tmp_path, PERFECT, subset="test")
     bare = {**DATABASE, "d": {"duration": 3, "subset": "testing", "annotations": []}}
     with pytest.raises(DataError, match="no annotated segment in subset 'testing'"):
-        score_files("detection", annotations(tmp_path, bare), predictions(tmp_path, PERFECT), "testing")
+        judge("detection", Question(annotations(tmp_path, bare), predictions(tmp_path, PERFECT), "testing"))
+
+
+def test_either_spelling_of_a_subset_is_understood(tmp_path: Path) -> None:
+    assert detection(tmp_path, PERFECT, subset="Val").as_json()["subset"] == "validation"
+
+
+def test_labels_of_whole_videos_are_scored_with_times_or_without(tmp_path: Path) -> None:
+    database = {**DATABASE, "d": {"subset": "validation", "labels": ["swim"]}}
+    results = {
+        "a": [{"label": "jump", "score": 0.6}, {"label": "run", "score": 0.3}],
+        "b": [{"label": "run", "score": 0.9}, {"label": "jump", "score": 0.1}],
+        "d": [{"label": "swim", "score": 0.5}],
+    }
+    path = annotations(tmp_path, database)
+    question = Question(path, predictions(tmp_path, results), "validation", top_k=(1, 2))
+    scores = judge("classification", question)
+    assert isinstance(scores, ClassificationScores)
+    content = scores.as_json()
+    assert content["top_k"] == pytest.approx({"1": 2 / 3, "2": 1.0})
+    assert content["per_class_ap"]["swim"] == 1.0
+    assert content["per_class_ap"]["run"] == pytest.approx(0.5)
+    assert "top-2" in text_of(scores)
+
+
+def test_mistakes_are_sorted_and_drawn(tmp_path: Path) -> None:
+    results = {**PERFECT, "b": [row(5, 15, 0.9, "run"), row(20, 25, 0.8)]}
+    scores = judge("errors", Question(annotations(tmp_path), predictions(tmp_path, results), "validation"))
+    content = scores.as_json()
+    assert content["false_positives"]["counts"]["wrong_label"] == [1] * 10
+    assert content["false_positives"]["counts"]["background"] == [1] * 10
+    assert scores.metrics()["gained_without_wrong_label"] >= 0
+    assert "wrong label" in text_of(scores)
+
+
+def test_two_files_are_compared_with_an_interval(tmp_path: Path) -> None:
+    worse = tmp_path / "worse.json"
+    predictions(tmp_path, {"a": PERFECT["a"]}).rename(worse)
+    question = Question(
+        annotations(tmp_path),
+        predictions(tmp_path, PERFECT),
+        "validation",
+        against=worse,
+        num_resamples=50,
+    )
+    scores = judge("compare", question)
+    assert isinstance(scores, ComparisonScores)
+    assert "worse.json" in text_of(scores, "mine.json", "worse.json")
+    assert json.dumps(scores.as_json(), allow_nan=False)
+
+
+def test_thumos_rules_leave_ambiguous_stretches_out(tmp_path: Path) -> None:
+    database: dict[str, Any] = {
+        "video_test_0000001": {
+            "duration": 30,
+            "subset": "Test",
+            "annotations": [
+                {"segment": [0, 10], "label": "Dive"},
+                {"segment": [20, 25], "label": "Ambiguous"},
+            ],
+        }
+    }
+    results = {"video_test_0000001": [row(19, 24, 0.9, "Dive"), row(0, 10, 0.8, "Dive")]}
+    path, found = annotations(tmp_path, database), predictions(tmp_path, results)
+    scores = judge("detection", Question(path, found, "test", rules="thumos14"))
+    assert scores.as_json()["tiou"] == [0.3, 0.4, 0.5, 0.6, 0.7]
+    assert scores.as_json()["average_map"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("task", "changed", "told"),
+    [
+        ("compare", {}, "--against: missing"),
+        ("detection", {"against": Path("q.json")}, "--against: not used by detection"),
+        ("proposals", {"rules": "thumos14"}, "--rules: found thumos14"),
+        ("classification", {"top_k": (0, 1)}, "--top-k: found 0 1"),
+        ("compare", {"against": Path("q.json"), "num_resamples": 0}, "--resamples: found 0"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told_before_files_are_read(
+    task: Any, changed: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        judge(task, Question(Path("no.json"), Path("no.json"), "validation", **changed))
 
 
 def test_thresholds_out_of_range_are_all_told(tmp_path: Path) -> None:
@@ -155,6 +248,11 @@ def test_the_job_prints_writes_and_answers(tmp_path: Path) -> None:
     assert good.returncode == 0, good.stderr
     assert "mAP@0.75" in good.stdout
     assert json.loads(out.read_text())["map_at_tiou"] == [1.0, 1.0]
+    tracked = ["--mlflow", f"sqlite:///{tmp_path / 'mlflow.db'}", "--plots", tmp_path / "figures"]
+    wrong = job("evaluate", "errors", *files, "--subset", "validation", *tracked)
+    assert wrong.returncode == 0, wrong.stderr
+    assert (tmp_path / "figures" / "sensitivity.png").is_file()
+    assert "logged to sqlite" in wrong.stdout
     bad = job("evaluate", "proposals", *files, "--subset", "nowhere")
     assert bad.returncode == 2
     assert bad.stderr.startswith("error: ")
