@@ -15,6 +15,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+MAX_LOG_STRETCH = 16.0
+"""Logarithm of the largest change of length, 9 million times: more than any segment of a video needs."""
+
 
 def encode_boundary(segments: Tensor, truths: Tensor, shortest: float) -> Tensor:
     """Distance from each boundary to the true one over the segment's length.
@@ -48,10 +51,14 @@ def encode_segment(segments: Tensor, truths: Tensor, shortest: float) -> Tensor:
 def decode_segment(
     segments: Tensor, offsets: Tensor, centre_scale: float = 1.0, length_scale: float = 1.0
 ) -> Tensor:
-    """Segments with the centre moved and the length stretched by the scaled offsets."""
+    """Segments with the centre moved and the length stretched by the scaled offsets.
+
+    The stretch is held within `MAX_LOG_STRETCH`, so that no offset makes a segment of infinite length.
+    """
     length = segments[..., 1] - segments[..., 0]
     centre = segments[..., 0] + 0.5 * length + offsets[..., 0] * centre_scale * length
-    half = 0.5 * torch.exp(offsets[..., 1] * length_scale) * length
+    log_stretch = (offsets[..., 1] * length_scale).clamp(-MAX_LOG_STRETCH, MAX_LOG_STRETCH)
+    half = 0.5 * torch.exp(log_stretch) * length
     return torch.stack([centre - half, centre + half], dim=-1)
 
 

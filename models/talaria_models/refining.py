@@ -7,8 +7,8 @@ overlap with a true one:
 
 Segments are fractions of the video throughout. The loss of such a cascade is in `refining_loss.py`.
 
-Letters: B batch, P proposals, G truths. In training a stage may hold several copies of the proposals, one after
-the other; its P is then a multiple of the proposals' number.
+Letters: B batch, P proposals, G truths. In training a stage may hold several copies of the proposals, one
+after the other; its P is then a multiple of their number.
 """
 
 from __future__ import annotations

@@ -37,32 +37,39 @@ def sample_spans(
     Returns:
         (B, P, C, S) in the dtype of the features.
     """
-    size = features_BCT.shape[2]
-    position_BPS = _positions(spans_BP2, num_samples, align_corners)
-    if mask_BT is not None:
-        position_BPS = _on_padded_grid(position_BPS, mask_BT.sum(dim=1), size, align_corners)
-    grid_BPS2 = torch.stack([position_BPS, torch.zeros_like(position_BPS)], dim=-1)
-    # grid_sample wants one dtype; positions in bfloat16 would be off by whole snippets.
-    row = features_BCT.to(grid_BPS2.dtype).unsqueeze(2)
-    sampled_BCPS = F.grid_sample(row, grid_BPS2, align_corners=align_corners)
-    return sampled_BCPS.transpose(1, 2).to(features_BCT.dtype)
+    position_BPS = span_positions(spans_BP2, num_samples, align_corners)
+    return sample_positions(features_BCT, position_BPS, mask_BT, align_corners=align_corners)
 
 
-def _positions(spans_BP2: Tensor, num_samples: int, align_corners: bool) -> Tensor:
-    """(B, P, S) sample positions where -1 is fraction 0 and 1 is fraction 1, in at least float32.
+def span_positions(spans_BP2: Tensor, num_samples: int, align_corners: bool = False) -> Tensor:
+    """Sample positions (..., S) of spans (..., 2), where -1 is fraction 0 of the video and 1 is fraction 1.
 
-    Taken about the middle of the span and in the order of the published code, so that rounding agrees.
+    Taken about the middle of the span and in the order of the published code, so that rounding agrees; in at
+    least float32, since positions in bfloat16 would be off by whole snippets.
     """
     exact = torch.promote_types(spans_BP2.dtype, torch.float32)
-    centred_BP2 = (spans_BP2.to(exact) - 0.5) / 0.5
+    centred = (spans_BP2.to(exact) - 0.5) / 0.5
     unit_S = torch.linspace(-1.0, 1.0, num_samples, dtype=exact, device=spans_BP2.device)
     if num_samples == 1:
         unit_S = torch.zeros_like(unit_S)
     elif not align_corners:
         unit_S = unit_S * (num_samples - 1) / num_samples
-    half_BP = (centred_BP2[..., 1] - centred_BP2[..., 0]) / 2.0
-    middle_BP = (centred_BP2[..., 1] + centred_BP2[..., 0]) / 2.0
-    return half_BP[..., None] * unit_S + middle_BP[..., None]
+    half = (centred[..., 1] - centred[..., 0]) / 2.0
+    middle = (centred[..., 1] + centred[..., 0]) / 2.0
+    return half[..., None] * unit_S + middle[..., None]
+
+
+def sample_positions(
+    features_BCT: Tensor, position_BPS: Tensor, mask_BT: Tensor | None = None, *, align_corners: bool = False
+) -> Tensor:
+    """(B, P, C, S) features at positions (B, P, S) that `span_positions` made; otherwise as `sample_spans`."""
+    if mask_BT is not None:
+        size = features_BCT.shape[2]
+        position_BPS = _on_padded_grid(position_BPS, mask_BT.sum(dim=1), size, align_corners)
+    grid_BPS2 = torch.stack([position_BPS, torch.zeros_like(position_BPS)], dim=-1)
+    row = features_BCT.to(grid_BPS2.dtype).unsqueeze(2)  # grid_sample wants features and grid in one dtype
+    sampled_BCPS = F.grid_sample(row, grid_BPS2, align_corners=align_corners)
+    return sampled_BCPS.transpose(1, 2).to(features_BCT.dtype)
 
 
 def _on_padded_grid(position_BPS: Tensor, length_B: Tensor, size: int, align_corners: bool) -> Tensor:

@@ -1,0 +1,1 @@
+"""Temporal Context Aggregation Network: proposals refined from local, global and boundary context."""
