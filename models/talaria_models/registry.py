@@ -13,18 +13,21 @@ from talaria_models.backbones.slowfast.config import SlowFastConfig
 from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.refine_network.config import RefineNetworkConfig
 
 if TYPE_CHECKING:
     from torch import nn
 
 BackboneConfig = SlowFastConfig | ViViTConfig
 DetectorConfig = BMNConfig
-ModelConfig = BackboneConfig | DetectorConfig | ClassifierConfig
+RefinerConfig = RefineNetworkConfig
+ModelConfig = BackboneConfig | DetectorConfig | RefinerConfig | ClassifierConfig
 
 _MODELS: dict[str, tuple[type[Any], str, str]] = {
     "slowfast": (SlowFastConfig, "talaria_models.backbones.slowfast.model", "SlowFast"),
     "vivit": (ViViTConfig, "talaria_models.backbones.vivit.model", "ViViT"),
     "bmn": (BMNConfig, "talaria_models.bmn.model", "BMN"),
+    "refine_network": (RefineNetworkConfig, "talaria_models.refine_network.model", "RefineNetwork"),
     "classifier": (ClassifierConfig, "talaria_models.classifier.model", "VideoClassifier"),
 }
 
@@ -35,7 +38,7 @@ def build(config: ModelConfig, **sizes: int) -> nn.Module:
     Args:
         config: one of the configs above.
         sizes: what the data decides: `num_classes, num_frames, height, width` for backbones,
-            `in_channels` for detectors, `in_channels, num_classes` for classifiers.
+            `in_channels` for detectors and refiners, `in_channels, num_classes` for classifiers.
     """
     _, module, name = _MODELS[config.name]
     model: nn.Module = getattr(import_module(module), name)(config, **sizes)

@@ -25,6 +25,7 @@ from talaria_models.backbones.slowfast import config as slowfast
 from talaria_models.backbones.vivit import config as vivit
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.refine_network.config import RefineNetworkConfig
 
 CLIP = {"num_classes": 3, "num_frames": 8, "height": 16, "width": 16}
 MODELS: dict[str, tuple[Any, dict[str, int]]] = {
@@ -32,6 +33,10 @@ MODELS: dict[str, tuple[Any, dict[str, int]]] = {
     "vivit": (vivit.TINY, CLIP),
     "bmn": (
         BMNConfig(num_snippets=8, hidden_dim_1d=8, hidden_dim_2d=4, hidden_dim_3d=8, num_samples=4),
+        {"in_channels": 4},
+    ),
+    "refine_network": (
+        RefineNetworkConfig(hidden_dim=8, head_dim=8, transformer_feedforward_dim=8, num_bins=2),
         {"in_channels": 4},
     ),
     "classifier": (ClassifierConfig(hidden_dim=4), {"in_channels": 4, "num_classes": 3}),
