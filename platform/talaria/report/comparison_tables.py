@@ -37,8 +37,9 @@ def _scores_table(comparison: Comparison, title: str) -> Table:
         table.add_row(f"mAP@{tiou:.4g}", *_cells(at_tiou, (row,)))
     table.caption = (
         f"{100 * comparison.confidence:g} % intervals from {comparison.num_resamples:,d} draws of "
-        f"{comparison.num_videos:,d} videos with replacement, the same for both; the second has the higher "
-        f"average mAP in {100 * comparison.second_better:.1f} % of them."
+        f"{comparison.num_videos:,d} videos with replacement, the same for both, moved so that their median "
+        f"is what was measured; the second has the higher average mAP in "
+        f"{100 * comparison.second_better:.1f} % of them."
     )
     return table
 
@@ -63,8 +64,9 @@ def _cells(pair: Pair, at: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _interval(estimate: Estimate, at: tuple[int, ...], sign: str = "") -> str:
+    """Both ends; with signs a dash between them would read as another."""
     low, high = 100 * float(estimate.low[at]), 100 * float(estimate.high[at])
-    return f"{low:{sign}.2f} to {high:{sign}.2f}" if math.isfinite(low) else "none"
+    return f"{low:{sign}.2f}{' to ' if sign else '–'}{high:{sign}.2f}" if math.isfinite(low) else "none"
 
 
 def _titled(title: str) -> Table:

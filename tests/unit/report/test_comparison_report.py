@@ -44,7 +44,7 @@ def test_scores_differences_and_intervals_are_shown() -> None:
     text = text_of(comparison)
     assert "old[1].json (first) and new.json (second): mAP, in %" in text
     assert cells(text, "average mAP") == ["50.00", "100.00", "+50.00", "+50.00 to +50.00"]
-    assert cells(text, "interval") == ["50.00 to 50.00", "100.00 to 100.00"]
+    assert cells(text, "interval") == ["50.00–50.00", "100.00–100.00"]
     assert cells(text, "mAP@0.5") == cells(text, "mAP@0.9") == cells(text, "average mAP")
     assert "95 % intervals from 50 draws of 8 videos" in text
     assert comparison.second_better > 0.9
