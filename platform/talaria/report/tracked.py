@@ -10,6 +10,7 @@ from talaria.config.fingerprint import fingerprint
 from talaria.errors import ConfigError
 from talaria.report.judging import Question, Task
 from talaria.report.scores import ErrorScores, Scores, write_scores
+from talaria.tracking.connection import sqlite_path
 from talaria.tracking.mlflow_tracker import Tracker
 
 
@@ -22,7 +23,8 @@ def log_scores(uri: str, experiment: str, task: Task, question: Question, scores
     Raises:
         ConfigError: the server does not answer: unlike a pipeline's, this logging was asked for.
     """
-    tracker = Tracker(uri, experiment, None)
+    database = sqlite_path(uri)
+    tracker = Tracker(uri, experiment, database and database.parent / "mlflow_artifacts")
     params = {
         "task": task,
         "annotations": str(question.annotations),

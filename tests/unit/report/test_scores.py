@@ -253,6 +253,10 @@ def test_the_job_prints_writes_and_answers(tmp_path: Path) -> None:
     assert wrong.returncode == 0, wrong.stderr
     assert (tmp_path / "figures" / "sensitivity.png").is_file()
     assert "logged to sqlite" in wrong.stdout
+    assert {file.name for file in (tmp_path / "mlflow_artifacts").rglob("*.*")} >= {
+        "scores.json",
+        "sensitivity.svg",
+    }
     bad = job("evaluate", "proposals", *files, "--subset", "nowhere")
     assert bad.returncode == 2
     assert bad.stderr.startswith("error: ")
