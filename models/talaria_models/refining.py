@@ -33,7 +33,8 @@ class RefinedStage:
     Attributes:
         inputs_BP2: segments that entered the stage, detached.
         valid_BP: bool, false at padding.
-        segments_BP2: segments that leave it, start <= end, at least 0; they may end beyond 1.
+        segments_BP2: segments that leave it. They may end beyond 1, and where a network regresses both
+            boundaries on their own, these may have crossed: decoding leaves such segments out.
         score_logits_BP: logit of the tIoU of the segment that entered with its truth.
         regressions: (B, P, 2) raw offsets by the name of their code in `talaria_models.offsets.ENCODERS`.
     """
@@ -113,8 +114,3 @@ def _gap(proposals_P2: Tensor, truths_G2: Tensor) -> Tensor:
     after_PG = proposals_P2[:, None, 0] - truths_G2[None, :, 1]
     before_PG = truths_G2[None, :, 0] - proposals_P2[:, None, 1]
     return torch.maximum(after_PG, before_PG).clamp_min(0.0)
-
-
-def tidied(segments: Tensor) -> Tensor:
-    """(..., 2) segments with start <= end and nothing below 0, whatever a regression made of them."""
-    return torch.stack([segments.amin(dim=-1), segments.amax(dim=-1)], dim=-1).clamp_min(0.0)

@@ -32,16 +32,17 @@ def matched_tiou(segments: Tensor, truths: Tensor, guard_frac: float) -> Tensor:
     """tIoU of every segment with the truth of its row.
 
     Args:
-        segments, truths: (..., 2), start <= end.
+        segments: (..., 2); one whose boundaries crossed overlaps nothing.
+        truths: (..., 2), start <= end.
         guard_frac: added to the union, as published.
 
     Returns:
-        (...) in [0, 1).
+        (...) in [0, 1].
     """
     shared = torch.minimum(segments[..., 1], truths[..., 1]) - torch.maximum(segments[..., 0], truths[..., 0])
     shared = shared.clamp_min(0.0)
     lengths = segments[..., 1] - segments[..., 0] + truths[..., 1] - truths[..., 0]
-    return shared / (lengths - shared + guard_frac)
+    return shared / (lengths - shared + guard_frac).clamp_min(guard_frac)
 
 
 def tiou_bands(tiou_BP: Tensor, valid_BP: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:

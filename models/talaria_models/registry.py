@@ -14,19 +14,21 @@ from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
+from talaria_models.tcanet.config import TCANetConfig
 
 if TYPE_CHECKING:
     from torch import nn
 
 BackboneConfig = SlowFastConfig | ViViTConfig
 DetectorConfig = BMNConfig
-RefinerConfig = RefineNetworkConfig
+RefinerConfig = TCANetConfig | RefineNetworkConfig
 ModelConfig = BackboneConfig | DetectorConfig | RefinerConfig | ClassifierConfig
 
 _MODELS: dict[str, tuple[type[Any], str, str]] = {
     "slowfast": (SlowFastConfig, "talaria_models.backbones.slowfast.model", "SlowFast"),
     "vivit": (ViViTConfig, "talaria_models.backbones.vivit.model", "ViViT"),
     "bmn": (BMNConfig, "talaria_models.bmn.model", "BMN"),
+    "tcanet": (TCANetConfig, "talaria_models.tcanet.model", "TCANet"),
     "refine_network": (RefineNetworkConfig, "talaria_models.refine_network.model", "RefineNetwork"),
     "classifier": (ClassifierConfig, "talaria_models.classifier.model", "VideoClassifier"),
 }

@@ -62,7 +62,7 @@ def span_positions(spans_BP2: Tensor, num_samples: int, align_corners: bool = Fa
 def sample_positions(
     features_BCT: Tensor, position_BPS: Tensor, mask_BT: Tensor | None = None, *, align_corners: bool = False
 ) -> Tensor:
-    """(B, P, C, S) features at positions (B, P, S) that `span_positions` made; otherwise as `sample_spans`."""
+    """(B, P, C, S) features at positions (B, P, S) that `span_positions` made; else as `sample_spans`."""
     if mask_BT is not None:
         size = features_BCT.shape[2]
         position_BPS = _on_padded_grid(position_BPS, mask_BT.sum(dim=1), size, align_corners)

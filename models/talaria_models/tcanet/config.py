@@ -70,7 +70,7 @@ class TCANetConfig:
     boundary_ratio: float = 0.5
     """Length of either context as a share of the segment's."""
     align_corners: bool = False
-    """How samples lie on the snippets, see `layers/temporal_sampling.py`; true suits code from before torch 1.3."""
+    """Where samples lie, see `layers/temporal_sampling.py`; true suits code from before torch 1.3."""
     fusion: float = 0.5
     """Share tau of the frame-level regression in the moved segment; the rest is segment-level."""
     training_boundary_scale: float = 1.0

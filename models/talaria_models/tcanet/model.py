@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from talaria_models.layers.local_global import LocalGlobalEncoder
 from talaria_models.layers.temporal_sampling import sample_positions, span_positions, with_context
 from talaria_models.offsets import decode_boundary, decode_segment
-from talaria_models.refining import RefinedStage, RefinerOutput, tidied
+from talaria_models.refining import RefinedStage, RefinerOutput
 from talaria_models.tcanet.config import TCANetConfig
 
 
@@ -112,14 +112,14 @@ class TemporalBoundaryRegressor(nn.Module):
         ).flatten(0, 1)
 
     def _moved(self, segments_BP2: Tensor, boundary_BP2: Tensor, segment_BP2: Tensor) -> Tensor:
-        """Both regressions decoded and fused, as fractions of the video."""
+        """Both regressions decoded and fused; as published, boundaries may cross."""
         config = self.config
         scale = config.training_boundary_scale if self.training else config.boundary_scale
         by_boundary = decode_boundary(segments_BP2, boundary_BP2.float(), scale)
         by_segment = decode_segment(
             segments_BP2, segment_BP2.float(), config.centre_scale, config.length_scale
         )
-        return tidied(config.fusion * by_boundary + (1.0 - config.fusion) * by_segment)
+        return (config.fusion * by_boundary + (1.0 - config.fusion) * by_segment).clamp_min(0.0)
 
 
 class TCANet(nn.Module):

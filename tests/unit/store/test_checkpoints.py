@@ -26,6 +26,7 @@ from talaria_models.backbones.vivit import config as vivit
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
+from talaria_models.tcanet.config import TCANetConfig
 
 CLIP = {"num_classes": 3, "num_frames": 8, "height": 16, "width": 16}
 MODELS: dict[str, tuple[Any, dict[str, int]]] = {
@@ -33,6 +34,10 @@ MODELS: dict[str, tuple[Any, dict[str, int]]] = {
     "vivit": (vivit.TINY, CLIP),
     "bmn": (
         BMNConfig(num_snippets=8, hidden_dim_1d=8, hidden_dim_2d=4, hidden_dim_3d=8, num_samples=4),
+        {"in_channels": 4},
+    ),
+    "tcanet": (
+        TCANetConfig(hidden_dim=16, boundary_dim=8, segment_dim=8, feedforward_dim=8),
         {"in_channels": 4},
     ),
     "refine_network": (
