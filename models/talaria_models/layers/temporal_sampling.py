@@ -74,8 +74,9 @@ def sample_positions(
 
 def _on_padded_grid(position_BPS: Tensor, length_B: Tensor, size: int, align_corners: bool) -> Tensor:
     """Positions on `length_B` snippets as positions on all `size`; the same where all are filled."""
+    length_B = length_B.to(position_BPS.dtype)
     share_B = (length_B - 1) / max(size - 1, 1) if align_corners else length_B / size
-    share_B11 = share_B.to(position_BPS.dtype)[:, None, None]
+    share_B11 = share_B[:, None, None]
     return torch.where(share_B11 == 1.0, position_BPS, (position_BPS + 1.0) * share_B11 - 1.0)
 
 
