@@ -27,23 +27,16 @@ class ClipOutput:
     logits_BK: Tensor
 
 
-class Criterion(Protocol):
+class Loss(Protocol):
     """A loss whose value does not depend on how a global batch is cut into micro-batches or workers.
 
     Attributes:
-        num_counts: length of what `counts` returns.
+        num_counts: length of the counts that normalise it.
         loss_names: keys of what a call returns, `total` among them; workers without a micro-batch need them.
     """
 
     num_counts: int
     loss_names: tuple[str, ...]
-
-    def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
-        """Sums over one micro-batch that normalise the loss, as a 1-D float tensor.
-
-        The trainer adds these over all micro-batches and workers of a global batch before any loss is taken.
-        """
-        ...
 
     def __call__(self, outputs: Any, targets: Mapping[str, Tensor], counts: Tensor) -> dict[str, Tensor]:
         """Named scalar losses and their `total`; summed over micro-batches they give the global loss.
@@ -52,6 +45,17 @@ class Criterion(Protocol):
             outputs: the model's output for one micro-batch.
             targets: what the dataset returned for it, stacked.
             counts: the global sums; a count of zero must give a finite loss.
+        """
+        ...
+
+
+class Criterion(Loss, Protocol):
+    """A loss whose counts are known from the targets alone."""
+
+    def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Sums over one micro-batch that normalise the loss, as a 1-D float tensor.
+
+        The trainer adds these over all micro-batches and workers of a global batch before any loss is taken.
         """
         ...
 

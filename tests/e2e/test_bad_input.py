@@ -150,7 +150,7 @@ def strange_member(home: Home, predictions: Path) -> None:
     """One more run in the home's MLflow, whose predictions are about other videos on another clock."""
     from mlflow import MlflowClient
 
-    from talaria.prediction.raw import RawStore, write_raw
+    from talaria.prediction.stores import RawStore, write_raw
 
     store = RawStore(predictions)
     meta = replace(store.meta, member="strange", dataset="another", time_base="annotated")

@@ -23,6 +23,10 @@ class PostprocessConfig:
     """Exponent of the map's regression channel."""
     boundary_power: float = 1.0
     """Exponent of startness x endness; 0 scores by the map alone, as the 2021 winners did."""
+    proposal_power: float = 1.0
+    """Exponent of the generator's score of a refined proposal."""
+    refined_power: float = 1.0
+    """Exponent of the refiner's own score."""
     class_power: float = 1.0
     """Exponent of the class score that multiplies a proposal's score."""
     proposals_per_video: int = 200
@@ -44,7 +48,9 @@ class PostprocessConfig:
     def __post_init__(self) -> None:
         problems = [
             *self._outside(("map_classification_power", "map_regression_power"), 0.0, math.inf),
-            *self._outside(("boundary_power", "class_power"), 0.0, math.inf),
+            *self._outside(
+                ("boundary_power", "proposal_power", "refined_power", "class_power"), 0.0, math.inf
+            ),
             *self._outside(("low", "high"), 0.0, 1.0),
             *self._outside(("proposals_per_video", "classes_per_video", "detections_per_video"), 1, math.inf),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -12,6 +13,8 @@ from talaria_models.backbones.slowfast.config import SlowFastConfig
 from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.refine_network.config import RefineNetworkConfig
+from talaria_models.tcanet.config import TCANetConfig
 
 NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
@@ -135,6 +138,34 @@ class DetectorNode(Section):
     optim: OptimSection = OptimSection()
 
 
+class ProposalsNode(Section):
+    """Proposals that refiners start from: those of one detector, or of several fused with equal weights."""
+
+    members: tuple[NodeName, ...] = ()
+    """Detectors on their backbones, such as `slowfast-bmn200`; empty means all of the recipe."""
+    suppression: PostprocessConfig = PostprocessConfig(detections_per_video=100)
+    """How segments are scored and thinned out; `detections_per_video` proposals are kept of each video.
+    What it says of classes is not used."""
+
+
+class RefinerNode(Section):
+    """A network that moves and scores proposals; one is trained for every backbone named. Where a recipe has
+    refiners, they are the ensemble's members."""
+
+    model: Annotated[TCANetConfig | RefineNetworkConfig, Field(discriminator="name")]
+    proposals: NodeName
+    """Name of an entry of `proposals`."""
+    features: tuple[NodeName, ...] = ()
+    """Names of backbones; empty means all."""
+    training_proposals: int = Field(default=64, ge=1)
+    """Best proposals of a video that are trained on."""
+    max_snippets: int = Field(default=4096, ge=1)
+    """Features keep their own rate; only videos with more snippets are resized to this many."""
+    stages: Literal["last", "all"] = "last"
+    """Whose segments become candidates: the last stage's alone, or those of every stage."""
+    optim: OptimSection = OptimSection()
+
+
 class Distribution(Section):
     """What a search may draw for one setting."""
 
@@ -251,6 +282,8 @@ class RunConfig(Section):
     backbones: dict[NodeName, BackboneNode] = Field(min_length=1)
     classifiers: dict[NodeName, ClassifierNode] = {}
     detectors: dict[NodeName, DetectorNode] = Field(min_length=1)
+    proposals: dict[NodeName, ProposalsNode] = {}
+    refiners: dict[NodeName, RefinerNode] = {}
     postprocess: PostprocessConfig = PostprocessConfig()
     search: SearchSection | None = None
     ensemble: EnsembleSection = EnsembleSection()
@@ -261,11 +294,12 @@ class RunConfig(Section):
     def _references(self) -> RunConfig:
         problems = [
             f"{group}.{name}.features: {wanted!r} is no backbone; expected one of {', '.join(self.backbones)}"
-            for group, nodes in (("classifiers", self.classifiers), ("detectors", self.detectors))
+            for group, nodes in self._heads()
             for name, node in nodes.items()
             for wanted in node.features
             if wanted not in self.backbones
         ]
+        problems += self._proposal_references()
         if self.postprocess.classification == "video":
             problems += self._unclassified()
         if self.search is not None:
@@ -274,6 +308,40 @@ class RunConfig(Section):
             raise ValueError("\n".join(problems))
         return self
 
+    def _heads(self) -> tuple[tuple[str, Mapping[str, ClassifierNode | DetectorNode | RefinerNode]], ...]:
+        return (
+            ("classifiers", self.classifiers),
+            ("detectors", self.detectors),
+            ("refiners", self.refiners),
+        )
+
+    def _proposal_references(self) -> list[str]:
+        known = [
+            f"{backbone}-{name}"
+            for name, node in self.detectors.items()
+            for backbone in node.features or self.backbones
+        ]
+        problems = [
+            f"proposals.{name}.members: {member!r} is no detector on its backbone; expected one of "
+            f"{', '.join(known)}"
+            for name, node in self.proposals.items()
+            for member in node.members
+            if member not in known
+        ]
+        sets = ", ".join(self.proposals) or "an entry of proposals, which the recipe lacks"
+        problems += [
+            f"refiners.{name}.proposals: {node.proposals!r} is unknown; expected {sets}"
+            for name, node in self.refiners.items()
+            if node.proposals not in self.proposals
+        ]
+        return [
+            *problems,
+            *(
+                f"refiners.{name}: a detector has this name, too; expected another one"
+                for name in self.refiners.keys() & self.detectors.keys()
+            ),
+        ]
+
     def _unclassified(self) -> list[str]:
         if len(self.classifiers) != 1:
             found = f"found {len(self.classifiers)}"
@@ -281,9 +349,10 @@ class RunConfig(Section):
         ((name, node),) = self.classifiers.items()
         covered = set(node.features or self.backbones)
         return [
-            f"classifiers.{name}.features: {backbone!r} is missing, but detectors.{detector} uses it"
-            for detector, detector_node in self.detectors.items()
-            for backbone in detector_node.features or self.backbones
+            f"classifiers.{name}.features: {backbone!r} is missing, but {group}.{head} uses it"
+            for group, nodes in self._heads()[1:]
+            for head, head_node in nodes.items()
+            for backbone in head_node.features or self.backbones
             if backbone in self.backbones and backbone not in covered
         ]
 

@@ -94,6 +94,27 @@ def resize_snippets(
     return low_BC + share * (high_BC - low_BC)
 
 
+def full_features(
+    features_TC: NDArray[Any], duration_s: float, stride_s: float, max_snippets: int
+) -> tuple[NDArray[np.float32], float]:
+    """Features at their own rate, for models that take any length; only very long videos are resized.
+
+    Args:
+        features_TC: (T, C) with T >= 1, any floating type.
+        duration_s: length of the video.
+        stride_s: seconds per snippet.
+        max_snippets: most snippets of the result.
+
+    Returns:
+        (T', C) float32 with T' <= max_snippets, and the video's length as a fraction of the length that they
+        cover: a fraction of the video times this is a fraction of the features.
+    """
+    if len(features_TC) <= max_snippets:
+        _check_positive(duration_s=duration_s, stride_s=stride_s)
+        return features_TC.astype(np.float32), duration_s / (len(features_TC) * stride_s)
+    return resize_snippets(features_TC, duration_s, stride_s, max_snippets), 1.0
+
+
 def seconds_to_frac(times_s: ArrayLike, duration_s: float) -> Floats:
     """Times as fractions of the video; times outside it give values outside [0, 1]."""
     _check_positive(duration_s=duration_s)

@@ -1,30 +1,51 @@
 """Weighted fusion of what several members believe about one video.
 
 What does not depend on the weights (resizing to one grid) is done once by `align`, so that trying weights
-costs a weighted sum.
+costs a weighted sum. Maps are fused with maps, refined proposals with other refinements of the same ones.
 
-Letters: N members, T snippets of the finest member, D durations (D = T), M map channels, R rows of logits,
-K columns.
+Letters: N members, T snippets of the finest member, D durations (D = T), M map channels, P proposals, R rows
+of logits, K columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talaria.ensemble.resizing import Floats, resize_curve, resize_map, resize_rows
 from talaria.errors import ConfigError, DataError
+from talaria.prediction.belief import Belief
 from talaria.prediction.raw import RawPrediction
+from talaria.prediction.refined import RefinedPrediction
 
 _DURATION_TOLERANCE_S = 1e-3
 
 
+class Aligned(Protocol):
+    """All members' predictions of one video, ready to be weighted."""
+
+    @property
+    def video_id(self) -> str: ...
+
+    def fused(self, weights: Sequence[float]) -> Belief:
+        """The weighted sum of the members.
+
+        Args:
+            weights: one per member, at or above 0, with sum 1.
+
+        Raises:
+            ConfigError: weights of another number, sign or sum.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
-class Aligned:
-    """All members' predictions of one video on one grid; in each array the first axis is the member.
+class AlignedMaps:
+    """Maps of one video on one grid; in each array the first axis is the member.
 
     Attributes:
         start_NT, end_NT: boundary probabilities.
@@ -39,21 +60,9 @@ class Aligned:
     bm_map_NMDT: Floats
     class_logits_NRK: Floats
 
-    @property
-    def num_members(self) -> int:
-        """N."""
-        return len(self.start_NT)
-
     def fused(self, weights: Sequence[float]) -> RawPrediction:
-        """The weighted sum of the members.
-
-        Args:
-            weights: one per member, at or above 0, with sum 1.
-
-        Raises:
-            ConfigError: weights of another number, sign or sum.
-        """
-        weight_N = checked_weights(weights, self.num_members)
+        """As `Aligned.fused`."""
+        weight_N = checked_weights(weights, len(self.start_NT))
         return RawPrediction(
             self.video_id,
             self.duration_s,
@@ -64,11 +73,45 @@ class Aligned:
         )
 
 
-def fuse(predictions: Sequence[RawPrediction], weights: Sequence[float]) -> RawPrediction:
+@dataclass(frozen=True, eq=False)
+class AlignedProposals:
+    """Refinements of the same proposals of one video; N is the first axis of what differs between members.
+
+    Attributes:
+        proposals_P2: fractions of the video.
+        proposal_scores_P: the generator's.
+        segments_NP2: where each member puts each proposal.
+        scores_NP: each member's confidence.
+        class_logits_NRK: class logits.
+    """
+
+    video_id: str
+    duration_s: float
+    proposals_P2: Floats
+    proposal_scores_P: Floats
+    segments_NP2: Floats
+    scores_NP: Floats
+    class_logits_NRK: Floats
+
+    def fused(self, weights: Sequence[float]) -> RefinedPrediction:
+        """As `Aligned.fused`. Source: 2020 winners' report (arXiv 2006.07520), section 2.3."""
+        weight_N = checked_weights(weights, len(self.scores_NP))
+        return RefinedPrediction(
+            self.video_id,
+            self.duration_s,
+            self.proposals_P2,
+            self.proposal_scores_P,
+            fuse_probabilities(self.segments_NP2, weight_N),
+            fuse_probabilities(self.scores_NP, weight_N),
+            fuse_logits(self.class_logits_NRK, weight_N),
+        )
+
+
+def fuse(predictions: Sequence[Belief], weights: Sequence[float]) -> Belief:
     """One prediction out of several of the same video; for many weights use `align` once instead.
 
     Args:
-        predictions: one per member.
+        predictions: one per member, all of one kind.
         weights: one per member, at or above 0, with sum 1.
 
     Raises:
@@ -78,29 +121,60 @@ def fuse(predictions: Sequence[RawPrediction], weights: Sequence[float]) -> RawP
     return align(predictions).fused(weights)
 
 
-def align(predictions: Sequence[RawPrediction]) -> Aligned:
-    """Resize the members of one video to the finest grid among them.
+def align(predictions: Sequence[Belief]) -> Aligned:
+    """Bring the members of one video together: maps on the finest grid among them, refinements by proposal.
 
     Raises:
-        DataError: other videos, durations or class columns, naming the video and what differs.
+        DataError: other videos, durations, class columns or proposals, naming the video and what differs.
     """
     first = predictions[0]
     for other in predictions[1:]:
         _check_same_video(first, other)
-    size = max(one.num_snippets for one in predictions)
     num_rows = max(len(one.class_logits_RK) for one in predictions)
-    return Aligned(
+    logits_NRK = np.stack([resize_rows(one.class_logits_RK, num_rows) for one in predictions])
+    maps = [one for one in predictions if isinstance(one, RawPrediction)]
+    refined = [one for one in predictions if isinstance(one, RefinedPrediction)]
+    if len(maps) == len(predictions):
+        return _aligned_maps(maps, logits_NRK)
+    if len(refined) == len(predictions):
+        return _aligned_proposals(refined, logits_NRK)
+    raise DataError(
+        f"video {first.video_id}: {len(maps)} members have maps and {len(refined)} refined proposals; "
+        "members of one ensemble must be of one kind"
+    )
+
+
+def _aligned_maps(predictions: Sequence[RawPrediction], logits_NRK: Floats) -> AlignedMaps:
+    first, size = predictions[0], max(one.num_snippets for one in predictions)
+    return AlignedMaps(
         first.video_id,
         first.duration_s,
         np.stack([resize_curve(one.start_T, size) for one in predictions]),
         np.stack([resize_curve(one.end_T, size) for one in predictions]),
         np.stack([resize_map(one.bm_map_MDT, size) for one in predictions]),
-        np.stack([resize_rows(one.class_logits_RK, num_rows) for one in predictions]),
+        logits_NRK,
+    )
+
+
+def _aligned_proposals(predictions: Sequence[RefinedPrediction], logits_NRK: Floats) -> AlignedProposals:
+    first = predictions[0]
+    if any(not np.array_equal(one.proposals_P2, first.proposals_P2) for one in predictions):
+        raise DataError(
+            f"video {first.video_id}: members refined other proposals; expected refiners of the same ones"
+        )
+    return AlignedProposals(
+        first.video_id,
+        first.duration_s,
+        first.proposals_P2,
+        first.proposal_scores_P,
+        np.stack([one.segments_P2 for one in predictions]),
+        np.stack([one.scores_P for one in predictions]),
+        logits_NRK,
     )
 
 
 def fuse_probabilities(values_NX: Floats, weight_N: Floats) -> Floats:
-    """Weighted sum of boundary curves (N, T) or maps (N, M, D, T) over the members.
+    """Weighted sum of values in [0, 1] over the members: curves, maps, segments as fractions, scores.
 
     Source: 2020 winners' report (arXiv 2006.07520), section 2.2.
     """
@@ -130,7 +204,7 @@ def checked_weights(weights: Sequence[float], num_members: int) -> Floats:
     return weight_N.astype(np.float32)
 
 
-def _check_same_video(first: RawPrediction, other: RawPrediction) -> None:
+def _check_same_video(first: Belief, other: Belief) -> None:
     columns, other_columns = first.class_logits_RK.shape[1], other.class_logits_RK.shape[1]
     if other.video_id != first.video_id:
         raise DataError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from talaria.errors import ConfigError
-from talaria.prediction.raw import RawMeta, RawStore
+from talaria.prediction.stores import RawMeta, RawStore
 from talaria.tracking.mlflow_tracker import PREDICTIONS_TAG, MemberRef, Tracker
 
 _MOST_TAGS = 12

@@ -16,8 +16,10 @@ from talaria.ensemble.fusion import Aligned, align
 from talaria.errors import DataError
 from talaria.evaluation.arrays import Detections, GroundTruth, IntArray
 from talaria.evaluation.detection import DetectionResult, detection_map
+from talaria.prediction.belief import Belief
 from talaria.prediction.postprocess import postprocess
-from talaria.prediction.raw import RawPrediction, RawStore
+from talaria.prediction.refined import RefinedPrediction
+from talaria.prediction.stores import RawStore
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class FusionSet:
     """
 
     members: tuple[str, ...]
-    predictions: tuple[tuple[RawPrediction, ...], ...]
+    predictions: tuple[tuple[Belief, ...], ...]
     truth: GroundTruth
 
     def __post_init__(self) -> None:
@@ -64,6 +66,11 @@ class FusionSet:
     def video_ids(self) -> tuple[str, ...]:
         """Every annotated video."""
         return self.truth.video_ids
+
+    @property
+    def refined(self) -> bool:
+        """Whether the members refined proposals; otherwise they have maps."""
+        return any(isinstance(one, RefinedPrediction) for listed in self.predictions[:1] for one in listed)
 
     def only(self, member: int) -> FusionSet:
         """The set with one member alone, on its own grid."""

@@ -6,7 +6,6 @@ rounded here where the run rounds them on disk.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,11 +28,9 @@ from talaria.features.chunks import frame_chunks
 from talaria.features.extraction import Forward
 from talaria.features.requests import ExtractionPlan
 from talaria.pipeline.fusion import DETECTIONS
-from talaria.pipeline.graph import HeadNode, classifier_heads, detector_heads
+from talaria.pipeline.run_models import RunModels
 from talaria.pipeline.summary import SUMMARY
 from talaria.prediction.postprocess import as_results, postprocess
-from talaria.prediction.predict import MemberModel
-from talaria.prediction.raw import RawPrediction
 from talaria.records import Detection
 from talaria.store.feature_store import VideoFeatures
 from talaria.store.files import read_json
@@ -73,9 +70,8 @@ class RunDetector:
         self._settings = PostprocessConfig(**learned["postprocess"])
         self._classes: tuple[str, ...] = tuple(learned["classes"])
         self._weights = {name: weight for name, weight in learned["weights"].items() if weight > 0}
-        self._heads = _heads(run_folder, config, self._weights)
-        self._members = {head.name: _member(run_folder, config, head) for head in self._heads}
-        self._backbones = _by_clips(run_folder, config, {head.backbone for head in self._heads})
+        self._models = RunModels(run_folder, config, tuple(self._weights))
+        self._backbones = _by_clips(run_folder, config, self._models.backbones)
 
     def detect(self, video: Path) -> tuple[list[Detection], str]:
         """The detections of one video, best first, and what was wrong with the file, empty if nothing.
@@ -84,11 +80,7 @@ class RunDetector:
             DataError: nothing of the file can be decoded.
         """
         features, note = self._features(video)
-        raw = [
-            _as_stored(self._members[head.name].predict_features(video.stem, features[head.backbone]))
-            for head in self._heads
-        ]
-        fused = fuse(raw, [self._weights[head.name] for head in self._heads])
+        fused = fuse(self._models.beliefs(video.stem, features), list(self._weights.values()))
         found = postprocess([fused], self._settings, self._classes)
         return as_results(found, [video.stem], self._classes)[video.stem], note
 
@@ -179,28 +171,6 @@ def _summary(run_folder: Path) -> dict[str, Any]:
     return summary
 
 
-def _heads(run_folder: Path, config: RunConfig, weights: dict[str, float]) -> list[HeadNode]:
-    """The detectors that have a weight, in the order of the weights: another order rounds differently."""
-    heads = {head.name: head for head in detector_heads(config)}
-    foreign = sorted(weights.keys() - heads.keys())
-    if foreign:
-        raise ConfigError(
-            f"{run_folder}: its ensemble has members of other runs: {', '.join(foreign)}; run "
-            "jobs/ensemble.py with members of this run alone"
-        )
-    return [heads[name] for name in weights]
-
-
-def _member(run_folder: Path, config: RunConfig, head: HeadNode) -> MemberModel:
-    trained = run_folder / "train"
-    classifiers = {node.backbone: trained / node.name for node in classifier_heads(config)}
-    return MemberModel(
-        features=run_folder / "features" / head.backbone,
-        detector=trained / head.name,
-        classifier=classifiers.get(head.backbone),
-    )
-
-
 def _by_clips(
     run_folder: Path, config: RunConfig, names: set[str]
 ) -> dict[tuple[ClipSpec, int], dict[str, Forward]]:
@@ -218,11 +188,6 @@ def _by_clips(
         )
         grouped[node.clip, node.chunk_clips][name] = Forward(plan)
     return grouped
-
-
-def _as_stored(raw: RawPrediction) -> RawPrediction:
-    """The prediction with its map rounded as a shard of raw predictions keeps it."""
-    return dataclasses.replace(raw, bm_map_MDT=raw.bm_map_MDT.astype(np.float16).astype(np.float32))
 
 
 def _check_names(videos: Sequence[Path]) -> None:

@@ -20,7 +20,7 @@ from talaria.log import BOARD, Step
 from talaria.pipeline.session import Session
 from talaria.prediction.postprocess import as_results
 from talaria.records import Dataset
-from talaria.search.inner import search_postprocess
+from talaria.search.inner import REFINED_SPACE, SPACE, Space, search_postprocess
 from talaria.seeds import content_seed
 from talaria.store.artifact import RECORD, Artifact
 from talaria.store.files import read_json, write_json
@@ -121,7 +121,7 @@ def _learn(session: Session, artifact: Artifact, fit_set: FusionSet, judge_set: 
     section = session.config.ensemble
     searches = (section.folds + 1) * (len(fit_set.members) + 1)
     with BOARD.step("inner search", searches) as step:
-        tune = _tuner(session, artifact, step)
+        tune = _tuner(session, artifact, step, REFINED_SPACE if fit_set.refined else SPACE)
         crossed = cross_fit(fit_set, tune, folds=section.folds, rounds=section.rounds)
         same = session.config.data.fit_subset == session.config.data.judge_subset
         judged = () if same else judge_set.video_ids
@@ -130,7 +130,7 @@ def _learn(session: Session, artifact: Artifact, fit_set: FusionSet, judge_set: 
     return _Outcome(final.learned, crossed, judgement)
 
 
-def _tuner(session: Session, artifact: Artifact, step: Step) -> Tune:
+def _tuner(session: Session, artifact: Artifact, step: Step, space: Space) -> Tune:
     def tune(name: str, objective: Callable[[PostprocessConfig], float]) -> PostprocessConfig:
         found = search_postprocess(
             objective,
@@ -139,6 +139,7 @@ def _tuner(session: Session, artifact: Artifact, step: Step) -> Tune:
             seed=content_seed(session.config.run.seed, "inner", name),
             journal=artifact.folder / "inner" / f"{name}.jsonl",
             identity=f"{artifact.fingerprint}/{name}",
+            space=space,
         )
         step.advance()
         return found.config

@@ -1,10 +1,11 @@
-"""The nodes of a recipe: which backbones feed which classifiers and detectors."""
+"""The nodes of a recipe: which backbones feed which classifiers, detectors and refiners."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from talaria.config.schema import BackboneNode, ClassifierNode, DetectorNode, RunConfig
+from talaria.config.schema import BackboneNode, ClassifierNode, DetectorNode, RefinerNode, RunConfig
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,25 @@ class HeadNode:
 
 
 def detector_heads(config: RunConfig) -> list[HeadNode]:
-    """Every detector on every backbone that it names; each is an ensemble member."""
+    """Every detector on every backbone that it names; without refiners each is an ensemble member."""
     return _heads(config, config.detectors)
+
+
+def refiner_heads(config: RunConfig) -> list[HeadNode]:
+    """Every refiner on every backbone that it names; each is an ensemble member."""
+    return _heads(config, config.refiners)
+
+
+def proposal_sources(config: RunConfig, name: str) -> list[HeadNode]:
+    """The detectors whose maps make a set of proposals."""
+    members = config.proposals[name].members
+    return [head for head in detector_heads(config) if not members or head.name in members]
+
+
+def used_proposals(config: RunConfig) -> list[str]:
+    """Names of the sets of proposals that some refiner starts from, in the recipe's order."""
+    wanted = {node.proposals for node in config.refiners.values()}
+    return [name for name in config.proposals if name in wanted]
 
 
 def classifier_heads(config: RunConfig) -> list[HeadNode]:
@@ -36,7 +54,9 @@ def clip_group(node: BackboneNode) -> tuple[object, ...]:
     return (node.clip, node.finetune.clips_per_segment, node.finetune.background_clips_per_video)
 
 
-def _heads(config: RunConfig, nodes: dict[str, DetectorNode] | dict[str, ClassifierNode]) -> list[HeadNode]:
+def _heads(
+    config: RunConfig, nodes: Mapping[str, DetectorNode | ClassifierNode | RefinerNode]
+) -> list[HeadNode]:
     return [
         HeadNode(backbone, name)
         for name, node in nodes.items()

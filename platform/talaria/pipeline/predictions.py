@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,8 +13,9 @@ from talaria.pipeline.heads import TrainedHeads
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training
 from talaria.pipeline.videos import with_features
-from talaria.prediction.predict import MemberPlan, predict
-from talaria.prediction.raw import RawMeta
+from talaria.prediction.members import MemberPlan
+from talaria.prediction.predict import ShardPlan, predict
+from talaria.prediction.stores import RawMeta
 from talaria.records import Dataset
 from talaria.store.artifact import Artifact
 from talaria.store.checkpoint import weights_digest
@@ -23,45 +25,61 @@ from talaria.tracking.mlflow_tracker import MEMBER_TAG, PREDICTIONS_TAG, RunRef
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """One member's predictions: the artifact's folder holds them in `raw/`."""
+class Work:
+    """An artifact and the plan that fills it with shards."""
+
+    artifact: Artifact
+    plan: ShardPlan
+
+
+@dataclass(frozen=True)
+class Predicted(Work):
+    """The predictions of a trained model: the artifact's folder holds them in `raw/`."""
 
     training: Training
-    artifact: Artifact
-    plan: MemberPlan
 
 
 def predict_missing(
     session: Session, dataset: Dataset, stores: dict[str, FeatureStore], heads: TrainedHeads
-) -> None:
-    """Predict with every member whose predictions are not there yet."""
-    members = [_member(session, dataset, stores, heads, head) for head in detector_heads(session.config)]
-    missing = [member for member in members if not member.artifact.finished()]
-    if missing:
-        _predict(session, missing)
-    else:
-        session.skipped("predict", f"{len(members)} members")
-    for member in members:
-        session.track_once(member.artifact, partial(_offer, session, member))
+) -> dict[str, Predicted]:
+    """Predict with every detector whose predictions are not there yet; returns all by name.
+
+    Without refiners the detectors are the ensemble's members. With refiners they predict the training videos
+    too, whose proposals the refiners learn from.
+    """
+    config = session.config
+    subsets = (config.data.train_subset,) if config.refiners else ()
+    subsets = (*subsets, config.data.fit_subset, config.data.judge_subset)
+    detectors = [_member(session, dataset, stores, heads, head, subsets) for head in detector_heads(config)]
+    run_plans(session, "predict", detectors)
+    for detector in detectors:
+        session.track_once(detector.artifact, partial(offer, session, detector, member=not config.refiners))
+    return {detector.artifact.folder.name: detector for detector in detectors}
 
 
-def _predict(session: Session, missing: list[Predicted]) -> None:
-    total = sum(len(member.plan.video_ids) for member in missing)
-    with session.stage("predict", f"{len(missing)} members, {total} predictions"):
+def run_plans(session: Session, stage: str, works: Sequence[Work]) -> None:
+    """Fill the shards of what is not finished yet, all in one pass."""
+    missing = [work for work in works if not work.artifact.finished()]
+    names = ", ".join(work.artifact.folder.name for work in missing or works)
+    if not missing:
+        session.skipped(stage, names)
+        return
+    total = sum(len(work.plan.video_ids) for work in missing)
+    with session.stage(stage, f"{names}: {total} videos"):
         capacity = session.capacity
-        for member in missing:
-            member.artifact.begin()
-        with BOARD.step("predict", total) as step:
-            predict([member.plan for member in missing], session.config.resources, capacity, step.advance)
-        for member in missing:
-            member.artifact.commit(videos=len(member.plan.video_ids))
+        for work in missing:
+            work.artifact.begin()
+        with BOARD.step(stage, total) as step:
+            predict([work.plan for work in missing], session.config.resources, capacity, step.advance)
+        for work in missing:
+            work.artifact.commit(videos=len(work.plan.video_ids))
 
 
-def _offer(session: Session, member: Predicted) -> RunRef:
-    """Say in MLflow where a detector's predictions lie; it is a member until a person says otherwise."""
-    run = member.training.run(session, "train")
-    session.tracker.tag(run, PREDICTIONS_TAG, str(member.plan.folder))
-    session.tracker.tag(run, MEMBER_TAG, "yes")
+def offer(session: Session, predicted: Predicted, member: bool) -> RunRef:
+    """Say in MLflow where predictions lie, and whether they are a member until a person says otherwise."""
+    run = predicted.training.run(session, "train")
+    session.tracker.tag(run, PREDICTIONS_TAG, str(predicted.plan.folder))
+    session.tracker.tag(run, MEMBER_TAG, "yes" if member else "no")
     session.tracker.finish(run)
     return run
 
@@ -72,20 +90,14 @@ def _member(
     stores: dict[str, FeatureStore],
     heads: TrainedHeads,
     head: HeadNode,
+    subsets: Sequence[str],
 ) -> Predicted:
-    data, store = session.config.data, stores[head.backbone]
-    ids = with_features(dataset, (data.fit_subset, data.judge_subset), Ledger(store.folder))
+    store = stores[head.backbone]
+    ids = with_features(dataset, subsets, Ledger(store.folder))
     training, classified = heads.detectors[head.name], heads.classifiers.get(head.backbone)
     detector = training.artifact.folder
     classifier = classified.artifact.folder if classified else None
-    meta = RawMeta(
-        member=head.name,
-        classes=dataset.classes,
-        dataset=dataset_fingerprint(dataset, data.fit_subset, data.judge_subset),
-        split="+".join(dict.fromkeys((data.fit_subset, data.judge_subset))),
-        video_ids=ids,
-        time_base="decoded",
-    )
+    meta = raw_meta(dataset, head.name, subsets, ids)
     fields = {
         "detector": weights_digest(detector),
         "classifier": weights_digest(classifier) if classifier else None,
@@ -101,7 +113,22 @@ def _member(
         features=str(store.folder),
         video_ids=ids,
     )
-    return Predicted(training, artifact, plan)
+    return Predicted(artifact, plan, training)
+
+
+def raw_meta(
+    dataset: Dataset, name: str, subsets: Sequence[str], video_ids: tuple[str, ...], proposals: str = ""
+) -> RawMeta:
+    """What is kept beside raw predictions of some subsets."""
+    return RawMeta(
+        member=name,
+        classes=dataset.classes,
+        dataset=dataset_fingerprint(dataset, *subsets),
+        split="+".join(dict.fromkeys(subsets)),
+        video_ids=video_ids,
+        time_base="decoded",
+        proposals=proposals,
+    )
 
 
 def dataset_fingerprint(dataset: Dataset, *subsets: str) -> str:

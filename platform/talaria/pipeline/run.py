@@ -13,10 +13,11 @@ from talaria.pipeline.data import prepare_dataset
 from talaria.pipeline.fusion import fuse_and_judge
 from talaria.pipeline.heads import search_missing, train_missing
 from talaria.pipeline.predictions import predict_missing
+from talaria.pipeline.refiners import refine_missing
 from talaria.pipeline.session import Session
 from talaria.pipeline.summary import show_summary, write_summary
 
-Stage = Literal["data", "clips", "finetune", "features", "search", "train", "predict", "report"]
+Stage = Literal["data", "clips", "finetune", "features", "search", "train", "predict", "refine", "report"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
@@ -66,8 +67,10 @@ def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
     yield "search"
     heads = train_missing(session, dataset, stores, nodes)
     yield "train"
-    predict_missing(session, dataset, stores, heads)
+    detectors = predict_missing(session, dataset, stores, heads)
     yield "predict"
+    refine_missing(session, dataset, stores, heads, detectors)
+    yield "refine"
     write_summary(session, dataset, fuse_and_judge(session, dataset))
     yield "report"
 

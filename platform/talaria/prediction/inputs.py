@@ -6,8 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talaria.data.timebase import resize_snippets
+from talaria.data.timebase import full_features, resize_snippets
 from talaria.store.feature_store import VideoFeatures
+
+
+def whole_features(stored: VideoFeatures, stride_s: float, max_snippets: int) -> tuple[Tensor, float]:
+    """A video's features (1, C, T) float32 at their own rate, and its length as a fraction of their span."""
+    features_TC, scale = full_features(stored.features_TC, stored.decoded_s, stride_s, max_snippets)
+    return torch.from_numpy(np.ascontiguousarray(features_TC.T[None])), scale
 
 
 def resized_features(stored: VideoFeatures, stride_s: float, num_bins: int) -> Tensor:

@@ -16,9 +16,8 @@ from talaria.config.postprocess import PostprocessConfig
 from talaria.errors import DataError
 from talaria.evaluation.arrays import Detections, FloatArray, IntArray
 from talaria.evaluation.suppression import Kept, soft_nms
-from talaria.prediction.raw import RawPrediction
+from talaria.prediction.belief import Belief
 from talaria.records import Detection
-from talaria_models.bmn.decode import proposals
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class _Candidates:
 
 
 def postprocess(
-    predictions: Sequence[RawPrediction], config: PostprocessConfig, classes: Sequence[str]
+    predictions: Sequence[Belief], config: PostprocessConfig, classes: Sequence[str]
 ) -> Detections:
     """The detections of some videos.
 
@@ -89,7 +88,7 @@ def as_results(
     return results
 
 
-def class_scores(prediction: RawPrediction, num_classes: int) -> FloatArray:
+def class_scores(prediction: Belief, num_classes: int) -> FloatArray:
     """Class probabilities of every row of logits, (R, K); the background's share is dropped, not spread."""
     logits_RK = prediction.class_logits_RK.astype(np.float64)
     power_RK = np.exp(logits_RK - logits_RK.max(axis=1, keepdims=True))
@@ -116,20 +115,9 @@ def pooled(scores_RK: FloatArray, segments_frac: FloatArray) -> FloatArray:
     return np.maximum(means, 0.0)
 
 
-def _candidates(predictions: Sequence[RawPrediction], config: PostprocessConfig) -> _Candidates:
+def _candidates(predictions: Sequence[Belief], config: PostprocessConfig) -> _Candidates:
     """The best segments of every video, before suppression."""
-    found = [
-        proposals(
-            prediction.start_T,
-            prediction.end_T,
-            prediction.bm_map_MDT,
-            map_classification_power=config.map_classification_power,
-            map_regression_power=config.map_regression_power,
-            boundary_power=config.boundary_power,
-            top=config.proposals_per_video,
-        )
-        for prediction in predictions
-    ]
+    found = [prediction.candidates(config) for prediction in predictions]
     sizes = [len(scores) for _, scores in found]
     return _Candidates(
         np.repeat(np.arange(len(found)), sizes),
@@ -139,7 +127,7 @@ def _candidates(predictions: Sequence[RawPrediction], config: PostprocessConfig)
 
 
 def _labelled_by_video(
-    predictions: Sequence[RawPrediction], candidates: _Candidates, config: PostprocessConfig, num_classes: int
+    predictions: Sequence[Belief], candidates: _Candidates, config: PostprocessConfig, num_classes: int
 ) -> tuple[_Candidates, IntArray]:
     """Suppressed segments, each once for every class tried, and their labels."""
     kept = _suppressed(candidates, candidates.video_idx, config)
@@ -154,7 +142,7 @@ def _labelled_by_video(
 
 
 def _labelled_by_proposal(
-    predictions: Sequence[RawPrediction], candidates: _Candidates, config: PostprocessConfig, num_classes: int
+    predictions: Sequence[Belief], candidates: _Candidates, config: PostprocessConfig, num_classes: int
 ) -> tuple[_Candidates, IntArray]:
     """Segments with their own best classes, suppressed within each class of a video, and their labels."""
     share_NK = np.zeros((len(candidates.score), num_classes))
@@ -201,7 +189,7 @@ def _best_of_each_video(found: _Candidates, top: int) -> IntArray:
     return order[rank < top]
 
 
-def _check_columns(prediction: RawPrediction, num_classes: int) -> None:
+def _check_columns(prediction: Belief, num_classes: int) -> None:
     num_columns = prediction.class_logits_RK.shape[1]
     if num_columns not in (num_classes, num_classes + 1):
         raise DataError(

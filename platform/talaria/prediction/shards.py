@@ -61,6 +61,18 @@ def floats(table: pa.Table, row: int, name: str, expected: int | None, where: st
     return dense
 
 
+def logit_rows(table: pa.Table, row: int, where: str) -> NDArray[np.float32]:
+    """The class logits of one row, (R, K).
+
+    Raises:
+        DataError: the values do not make equal rows.
+    """
+    num_rows, logits = table["num_logit_rows"][row].as_py(), floats(table, row, "class_logits", None, where)
+    if num_rows < 1 or len(logits) % num_rows:
+        raise DataError(f"{where}: class_logits: {len(logits)} values do not make {num_rows} equal rows")
+    return logits.reshape(num_rows, -1)
+
+
 def about(path: Path, key: bytes) -> dict[str, Any]:
     """The JSON object that a shard carries in its metadata under `key`.
 

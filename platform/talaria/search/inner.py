@@ -44,16 +44,26 @@ class Whole:
 Space: TypeAlias = Mapping[str, Uniform | Whole]
 """What may be drawn for fields of PostprocessConfig."""
 
-SPACE: Space = {
-    "map_classification_power": Uniform(0.0, 2.0),
-    "map_regression_power": Uniform(0.0, 2.0),
-    "boundary_power": Uniform(0.0, 2.0),
+_LABELS_AND_SUPPRESSION: Space = {
     "class_power": Uniform(0.0, 2.0),
     "classes_per_video": Whole(1, 5),
     "low": Uniform(0.0, 0.8),
     "high": Uniform(0.3, 1.0),
     "alpha": Uniform(0.05, 2.0, log=True),
 }
+SPACE: Space = {
+    "map_classification_power": Uniform(0.0, 2.0),
+    "map_regression_power": Uniform(0.0, 2.0),
+    "boundary_power": Uniform(0.0, 2.0),
+    **_LABELS_AND_SUPPRESSION,
+}
+"""For members with boundary-matching maps."""
+REFINED_SPACE: Space = {
+    "proposal_power": Uniform(0.0, 2.0),
+    "refined_power": Uniform(0.0, 2.0),
+    **_LABELS_AND_SUPPRESSION,
+}
+"""For members with refined proposals."""
 
 
 @dataclass(frozen=True)

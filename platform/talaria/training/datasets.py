@@ -91,5 +91,15 @@ class SnippetDataset:
 
 
 def stacked(samples: list[Sample]) -> Sample:
-    """Samples of equal shapes as one batch."""
-    return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
+    """Samples as one batch; shorter tensors are padded with zeros at the end of each dimension."""
+    return {key: _stacked([sample[key] for sample in samples]) for key in samples[0]}
+
+
+def _stacked(tensors: list[Tensor]) -> Tensor:
+    shapes = [tensor.shape for tensor in tensors]
+    if all(shape == shapes[0] for shape in shapes):
+        return torch.stack(tensors)
+    batch = tensors[0].new_zeros(len(tensors), *map(max, zip(*shapes, strict=True)))
+    for row, tensor in zip(batch, tensors, strict=True):
+        row[tuple(map(slice, tensor.shape))] = tensor
+    return batch

@@ -55,6 +55,26 @@ class SnippetSource:
 
 
 @dataclass(frozen=True)
+class RefinerSource:
+    """Stored features of labelled videos at full length, with proposals to refine.
+
+    Attributes:
+        folder: absolute path of the feature store.
+        proposals: absolute folder of a `ProposalStore`; videos without proposals there train on none.
+        num_proposals: best proposals of each video that are trained on.
+        max_snippets: longer videos are resized to this many snippets.
+        classes: labels in class-index order.
+    """
+
+    folder: str
+    proposals: str
+    videos: tuple[LabelledVideo, ...]
+    num_proposals: int
+    max_snippets: int
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class TrainJob:
     """One training.
 
@@ -72,7 +92,7 @@ class TrainJob:
     model: ModelConfig
     sizes: dict[str, int]
     optim: OptimSection
-    source: ClipSource | SnippetSource
+    source: ClipSource | SnippetSource | RefinerSource
     seed: int
     out: str
     card: dict[str, Any]

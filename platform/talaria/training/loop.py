@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
@@ -114,16 +115,15 @@ def run_step(
     """One optimiser step over a global batch; returns its losses, summed over all workers."""
     batches = [_moved(_load(task, job, micro), context.device) for micro in micro_batches]
     counts = torch.zeros(task.criterion.num_counts, device=context.device)
-    for batch in batches:
-        counts += task.criterion.counts(batch)
+    for micro, batch in zip(micro_batches, batches, strict=True):
+        with torch.no_grad():
+            counts += task.counts(batch, partial(_outputs, task, job, micro, batch, context))
     _sum_over_workers(counts, context)
     optimizer.zero_grad(set_to_none=False)
     names = task.criterion.loss_names
     totals = torch.zeros(len(names), device=context.device)
     for micro, batch in zip(micro_batches, batches, strict=True):
-        torch.manual_seed(content_seed(job.seed, micro.step, micro.position))
-        with torch.autocast(context.device.type, torch.bfloat16, enabled=context.device.type == "cuda"):
-            outputs = task.forward(task.model, batch)
+        outputs = _outputs(task, job, micro, batch, context)
         losses = task.criterion(outputs, batch, counts)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         totals += torch.stack([losses[name].detach() for name in names])
@@ -132,6 +132,15 @@ def run_step(
     nn.utils.clip_grad_norm_(task.model.parameters(), job.optim.grad_clip)
     optimizer.step()
     return dict(zip(names, totals.tolist(), strict=True))
+
+
+def _outputs(
+    task: TrainingTask, job: TrainJob, micro: MicroBatch, batch: Sample, context: TrainContext
+) -> Any:
+    """One forward pass; its dropout depends on the micro-batch alone."""
+    torch.manual_seed(content_seed(job.seed, micro.step, micro.position))
+    with torch.autocast(context.device.type, torch.bfloat16, enabled=context.device.type == "cuda"):
+        return task.forward(task.model, batch)
 
 
 def make_optimizer(model: nn.Module, optim: OptimSection) -> torch.optim.Optimizer:

@@ -11,18 +11,25 @@ from torch import Tensor, nn
 
 from talaria.seeds import content_seed
 from talaria.training.datasets import ClipDataset, Sample, SnippetDataset, stacked
-from talaria.training.job import ClipSource, LabelledVideo, SnippetSource, TrainJob
+from talaria.training.job import ClipSource, LabelledVideo, RefinerSource, SnippetSource, TrainJob
+from talaria.training.refiner_data import RefinerDataset
 from talaria_models.backbones.batchnorm import recompute_statistics
 from talaria_models.backbones.criterion import ClipCriterion
 from talaria_models.backbones.pixels import normalise
-from talaria_models.base import Criterion
+from talaria_models.base import Criterion, Loss
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.bmn.criterion import BMNCriterion
 from talaria_models.bmn.targets import build_targets as bmn_targets
 from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.classifier.criterion import ClassifierCriterion
 from talaria_models.classifier.targets import build_targets as class_targets
+from talaria_models.refine_network.config import RefineNetworkConfig
+from talaria_models.refine_network.criterion import RefineNetworkCriterion
+from talaria_models.refine_network.targets import build_targets as refine_network_targets
+from talaria_models.refining import build_targets
 from talaria_models.registry import build
+from talaria_models.tcanet.config import TCANetConfig
+from talaria_models.tcanet.criterion import TCANetCriterion
 
 _STATISTICS_BATCHES = 16
 
@@ -47,12 +54,15 @@ class TrainingTask:
 
     Attributes:
         forward: runs the model on a batch.
+        counts: what normalises the loss, from a batch; where that depends on what the model says, the second
+            argument runs it.
         finalize: what is left to do once all epochs are done.
     """
 
     model: nn.Module
     dataset: TrainingData
-    criterion: Criterion
+    criterion: Loss
+    counts: Callable[[Mapping[str, Tensor], Callable[[], Any]], Tensor]
     forward: Callable[[nn.Module, Mapping[str, Tensor]], Any]
     finalize: Callable[[nn.Module, torch.device], None]
 
@@ -62,6 +72,8 @@ def build_task(job: TrainJob) -> TrainingTask:
     model = build(job.model, **job.sizes)
     if isinstance(job.source, ClipSource):
         return _backbone_task(job, model, job.source)
+    if isinstance(job.source, RefinerSource):
+        return _refiner_task(job, model, job.source)
     return _head_task(job, model, job.source)
 
 
@@ -82,7 +94,8 @@ def _backbone_task(job: TrainJob, model: nn.Module, source: ClipSource) -> Train
         batches = (normalise(batch.to(device), mean, std) for batch in clips)
         recompute_statistics(network, batches)
 
-    return TrainingTask(model, dataset, ClipCriterion(job.label_smoothing), forward, finalize)
+    criterion = ClipCriterion(job.label_smoothing)
+    return TrainingTask(model, dataset, criterion, _from_targets(criterion), forward, finalize)
 
 
 def _head_task(job: TrainJob, model: nn.Module, source: SnippetSource) -> TrainingTask:
@@ -108,14 +121,37 @@ def _head_task(job: TrainJob, model: nn.Module, source: SnippetSource) -> Traini
     return _task(model, SnippetDataset(labelled, classifier_targets), ClassifierCriterion())
 
 
+def _refiner_task(job: TrainJob, model: nn.Module, source: RefinerSource) -> TrainingTask:
+    config = job.model
+
+    def forward(network: nn.Module, batch: Mapping[str, Tensor]) -> Any:
+        return network(batch["features"], batch["mask"], batch["proposals"], batch["valid"])
+
+    if isinstance(config, TCANetConfig):
+        dataset = RefinerDataset(source, lambda proposals, truths, _: build_targets(proposals, truths))
+        cascade = TCANetCriterion(config)
+        return TrainingTask(
+            model, dataset, cascade, lambda batch, run: cascade.counts(batch, run()), forward, _nothing_left
+        )
+    assert isinstance(config, RefineNetworkConfig)
+    dataset = RefinerDataset(source, refine_network_targets)
+    criterion = RefineNetworkCriterion(config)
+    return TrainingTask(model, dataset, criterion, _from_targets(criterion), forward, _nothing_left)
+
+
 def _task(model: nn.Module, dataset: SnippetDataset, criterion: Criterion) -> TrainingTask:
     def forward(network: nn.Module, batch: Mapping[str, Tensor]) -> Any:
         return network(batch["features"])
 
-    def finalize(network: nn.Module, device: torch.device) -> None:
-        del network, device
+    return TrainingTask(model, dataset, criterion, _from_targets(criterion), forward, _nothing_left)
 
-    return TrainingTask(model, dataset, criterion, forward, finalize)
+
+def _from_targets(criterion: Criterion) -> Callable[[Mapping[str, Tensor], Callable[[], Any]], Tensor]:
+    return lambda batch, run: criterion.counts(batch)
+
+
+def _nothing_left(network: nn.Module, device: torch.device) -> None:
+    """These models are finished after their last epoch."""
 
 
 def segments_frac(video: LabelledVideo) -> Tensor:

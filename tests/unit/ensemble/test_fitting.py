@@ -13,7 +13,7 @@ from talaria.config.postprocess import PostprocessConfig
 from talaria.ensemble.fitting import bagged, cross_fit, fit, folds_of, judge
 from talaria.ensemble.scoring import FusionSet
 from talaria.errors import ConfigError, DataError
-from talaria.prediction.raw import RawMeta, RawStore, write_raw
+from talaria.prediction.stores import RawMeta, RawStore, write_raw
 from talaria.records import Video
 from unit.prediction.beliefs import CLASSES, believed, made_truth, made_videos
 

@@ -10,7 +10,7 @@ import pytest
 
 from talaria.ensemble.members import Member, checked_members, member_stores, pick_members
 from talaria.errors import ConfigError, DataError
-from talaria.prediction.raw import RawMeta, write_raw
+from talaria.prediction.stores import RawMeta, write_raw
 from talaria.tracking.mlflow_tracker import PREDICTIONS_TAG, MemberRef, Tracker
 from unit.prediction.beliefs import CLASSES, believed, made_videos
 

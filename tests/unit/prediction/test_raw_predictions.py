@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from talaria.errors import DataError
-from talaria.prediction.raw import RawMeta, RawPrediction, RawStore, inside, write_raw
+from talaria.prediction.raw import RawPrediction, inside
+from talaria.prediction.stores import RawMeta, RawStore, write_raw
 from unit.prediction.beliefs import CLASSES, believed, made_videos
 
 VIDEOS = made_videos(40)

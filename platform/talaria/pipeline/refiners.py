@@ -1,0 +1,156 @@
+"""Stage `refine`: proposals from the detectors' maps, refiners trained on them, and what these predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from talaria.config.fingerprint import fingerprint, plain
+from talaria.ensemble.proposing import ProposalPlan
+from talaria.pipeline.graph import HeadNode, proposal_sources, refiner_heads, used_proposals
+from talaria.pipeline.heads import TrainedHeads
+from talaria.pipeline.predictions import Predicted, Work, offer, raw_meta, run_plans
+from talaria.pipeline.session import Session
+from talaria.pipeline.trainings import Training, run_trainings
+from talaria.pipeline.videos import labelled_videos, with_features
+from talaria.prediction.refiners import RefinerPlan
+from talaria.records import Dataset
+from talaria.seeds import content_seed
+from talaria.store.checkpoint import weights_digest
+from talaria.store.feature_store import FeatureStore
+from talaria.store.ledger import Ledger
+from talaria.training.job import RefinerSource, TrainJob
+
+
+def refine_missing(
+    session: Session,
+    dataset: Dataset,
+    stores: dict[str, FeatureStore],
+    heads: TrainedHeads,
+    detectors: Mapping[str, Predicted],
+) -> None:
+    """Make the proposals, train the refiners and predict with them, whatever of it is not there yet."""
+    config = session.config
+    nodes = refiner_heads(config)
+    if not nodes:
+        return
+    offered = {name: _proposals(session, detectors, name) for name in used_proposals(config)}
+    run_plans(session, "proposals", list(offered.values()))
+    trainings = {head.name: _training(session, dataset, stores, offered, head) for head in nodes}
+    run_trainings(session, "train", list(trainings.values()))
+    refined = [
+        _predicted(session, dataset, stores, heads, offered, head, trainings[head.name]) for head in nodes
+    ]
+    run_plans(session, "refine", refined)
+    for one in refined:
+        session.track_once(one.artifact, partial(offer, session, one, member=True))
+
+
+def _proposals(session: Session, detectors: Mapping[str, Predicted], name: str) -> Work:
+    """One set of proposals, on the videos that all its detectors predicted."""
+    node, sources = session.config.proposals[name], proposal_sources(session.config, name)
+    members = [detectors[head.name] for head in sources]
+    common = set.intersection(*(set(member.plan.video_ids) for member in members))
+    ids = tuple(video_id for video_id in members[0].plan.video_ids if video_id in common)
+    fields = {
+        "members": [member.artifact.fingerprint for member in members],
+        "suppression": node.suppression,
+        "videos": ids,
+    }
+    artifact = session.artifact("proposals", name, "1", fields)
+    folders = tuple(str(member.plan.folder) for member in members)
+    return Work(artifact, ProposalPlan(str(artifact.folder), folders, node.suppression, ids))
+
+
+def _training(
+    session: Session,
+    dataset: Dataset,
+    stores: dict[str, FeatureStore],
+    offered: Mapping[str, Work],
+    head: HeadNode,
+) -> Training:
+    config, store = session.config, stores[head.backbone]
+    node = config.refiners[head.node_name]
+    proposals = offered[node.proposals]
+    known = set(proposals.plan.video_ids)
+    usable = labelled_videos(
+        dataset.subset(config.data.train_subset), Ledger(store.folder), config.data.length_tolerance_frac
+    )
+    source = RefinerSource(
+        folder=str(store.folder),
+        proposals=str(proposals.plan.folder),
+        videos=tuple(video for video in usable if video.video_id in known),
+        num_proposals=node.training_proposals,
+        max_snippets=node.max_snippets,
+        classes=dataset.classes,
+    )
+    seed = content_seed(config.run.seed, "train", head.name)
+    fields = {
+        "model": node.model,
+        "optim": node.optim,
+        "proposals": proposals.artifact.fingerprint,
+        "num_proposals": source.num_proposals,
+        "max_snippets": source.max_snippets,
+        "features": store.contract.fingerprint,
+        "videos": fingerprint(source.videos),
+        "classes": source.classes,
+        "seed": seed,
+    }
+    artifact = session.artifact("train", head.name, "1", fields)
+    card = {"classes": source.classes, "contract": plain(store.contract), "max_snippets": source.max_snippets}
+    job = TrainJob(
+        name=head.name,
+        model=node.model,
+        sizes={"in_channels": store.contract.feature_dim},
+        optim=node.optim,
+        source=source,
+        seed=seed,
+        out=str(artifact.folder),
+        card=card,
+    )
+    params = {
+        "model": node.model,
+        "optim": node.optim,
+        "features": head.backbone,
+        "proposals": node.proposals,
+    }
+    return Training(artifact, job, params)
+
+
+def _predicted(
+    session: Session,
+    dataset: Dataset,
+    stores: dict[str, FeatureStore],
+    heads: TrainedHeads,
+    offered: Mapping[str, Work],
+    head: HeadNode,
+    training: Training,
+) -> Predicted:
+    data, store = session.config.data, stores[head.backbone]
+    node, classified = session.config.refiners[head.node_name], heads.classifiers.get(head.backbone)
+    proposals, subsets = offered[node.proposals], (data.fit_subset, data.judge_subset)
+    known = set(proposals.plan.video_ids)
+    ids = tuple(
+        video_id for video_id in with_features(dataset, subsets, Ledger(store.folder)) if video_id in known
+    )
+    meta = raw_meta(dataset, head.name, subsets, ids, proposals.artifact.fingerprint)
+    refiner, classifier = training.artifact.folder, classified.artifact.folder if classified else None
+    fields = {
+        "refiner": weights_digest(refiner),
+        "classifier": weights_digest(classifier) if classifier else None,
+        "features": store.contract.fingerprint,
+        "stages": node.stages,
+        "meta": meta,
+    }
+    artifact = session.artifact("refine", head.name, "1", fields)
+    plan = RefinerPlan(
+        meta=meta,
+        out=str(artifact.folder),
+        refiner=str(refiner),
+        classifier=str(classifier) if classifier else None,
+        features=str(store.folder),
+        proposals=str(proposals.plan.folder),
+        stages=node.stages,
+        video_ids=ids,
+    )
+    return Predicted(artifact, plan, training)

@@ -1,0 +1,110 @@
+"""Detectors and refiners of a finished run, loaded once: from features of a video to what each believes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from talaria.config.schema import RunConfig
+from talaria.ensemble.proposing import proposed
+from talaria.errors import ConfigError
+from talaria.pipeline.graph import (
+    HeadNode,
+    classifier_heads,
+    detector_heads,
+    proposal_sources,
+    refiner_heads,
+)
+from talaria.prediction.belief import Belief
+from talaria.prediction.members import MemberModel
+from talaria.prediction.raw import RawPrediction
+from talaria.prediction.refiners import RefinerModel
+from talaria.store.feature_store import VideoFeatures
+
+
+class RunModels:
+    """The members of an ensemble, and the detectors whose proposals they refine."""
+
+    def __init__(self, run_folder: Path, config: RunConfig, members: Sequence[str]) -> None:
+        """Load everything.
+
+        Args:
+            run_folder: absolute `runs/<name>`.
+            config: its recipe.
+            members: names of detectors or of refiners in the order of the weights; another rounds otherwise.
+
+        Raises:
+            ConfigError: a member is not of this run.
+            DataError: a model is missing or damaged.
+        """
+        self._config, self._folder = config, run_folder
+        heads = {head.name: head for head in (*detector_heads(config), *refiner_heads(config))}
+        foreign = sorted(set(members) - heads.keys())
+        if foreign:
+            raise ConfigError(
+                f"{run_folder}: its ensemble has members of other runs: {', '.join(foreign)}; run "
+                "jobs/ensemble.py with members of this run alone"
+            )
+        chosen = [heads[name] for name in members]
+        self._heads = chosen
+        self._refiners = {h.name: self._refiner(h) for h in chosen if h.node_name in config.refiners}
+        sets = {config.refiners[h.node_name].proposals for h in chosen if h.name in self._refiners}
+        self._sources = {name: proposal_sources(config, name) for name in sorted(sets)}
+        sources = [head for listed in self._sources.values() for head in listed]
+        detectors = {head.name: head for head in (*chosen, *sources) if head.name not in self._refiners}
+        self._detectors = {name: self._detector(head) for name, head in detectors.items()}
+        self.backbones = {head.backbone for head in (*chosen, *sources)}
+        """Names of the backbones whose features `beliefs` asks for."""
+
+    def beliefs(self, video_id: str, features: Mapping[str, VideoFeatures]) -> list[Belief]:
+        """What each member believes about one video, in their order; rounded as on disk.
+
+        Args:
+            features: by name of backbone.
+        """
+        maps = {
+            head.name: _as_stored(
+                self._detectors[head.name].predict_features(video_id, features[head.backbone])
+            )
+            for head in (*self._heads, *(head for listed in self._sources.values() for head in listed))
+            if head.name in self._detectors
+        }
+        offered = {
+            name: proposed([maps[head.name] for head in listed], self._config.proposals[name].suppression)
+            for name, listed in self._sources.items()
+        }
+        return [
+            self._refiners[head.name].predict_features(
+                offered[self._config.refiners[head.node_name].proposals], features[head.backbone]
+            )
+            if head.name in self._refiners
+            else maps[head.name]
+            for head in self._heads
+        ]
+
+    def _detector(self, head: HeadNode) -> MemberModel:
+        return MemberModel(
+            features=self._folder / "features" / head.backbone,
+            detector=self._folder / "train" / head.name,
+            classifier=self._classifier(head.backbone),
+        )
+
+    def _refiner(self, head: HeadNode) -> RefinerModel:
+        return RefinerModel(
+            features=self._folder / "features" / head.backbone,
+            refiner=self._folder / "train" / head.name,
+            classifier=self._classifier(head.backbone),
+            stages=self._config.refiners[head.node_name].stages,
+        )
+
+    def _classifier(self, backbone: str) -> Path | None:
+        named = {node.backbone: self._folder / "train" / node.name for node in classifier_heads(self._config)}
+        return named.get(backbone)
+
+
+def _as_stored(raw: RawPrediction) -> RawPrediction:
+    """The prediction with its map rounded as a shard of raw predictions keeps it."""
+    return dataclasses.replace(raw, bm_map_MDT=raw.bm_map_MDT.astype(np.float16).astype(np.float32))

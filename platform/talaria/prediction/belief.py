@@ -1,0 +1,78 @@
+"""What a member may believe about a video: maps of a proposal generator, or proposals that it refined.
+
+Letters: P segments, R rows of logits, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from talaria.config.postprocess import PostprocessConfig
+from talaria.evaluation.arrays import FloatArray
+
+
+class Belief(Protocol):
+    """What post-processing asks of a member, or of the fusion of several."""
+
+    @property
+    def video_id(self) -> str: ...
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the video in seconds; segments are fractions of it."""
+        ...
+
+    @property
+    def class_logits_RK(self) -> NDArray[np.float32]:  # noqa: N802
+        """One row for the whole video, or rows spread evenly over it."""
+        ...
+
+    def candidates(self, config: PostprocessConfig) -> tuple[FloatArray, FloatArray]:
+        """(P, 2) segments as fractions of the video and (P,) scores at or above 0, the best first."""
+        ...
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How one kind of belief lies in a Parquet shard.
+
+    Attributes:
+        fields: names and Arrow types of its columns; a shard that has them all is of this kind.
+        pack: from a belief to a row.
+        unpack: from a table, a row number, the video and what an error names to a belief.
+    """
+
+    fields: tuple[tuple[str, Any], ...]
+    pack: Callable[[Any], Mapping[str, Any]]
+    unpack: Callable[[pa.Table, int, str, str], Belief]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of its columns."""
+        return [name for name, _ in self.fields]
+
+
+def checked_logits(logits: object) -> NDArray[np.float32]:
+    """Class logits as (R, K) float32, not empty and finite.
+
+    Raises:
+        ValueError: the message begins with `class_logits_RK`.
+    """
+    found: NDArray[np.float32] = np.asarray(logits, np.float32)
+    if found.ndim != 2 or not found.size:
+        raise ValueError(f"class_logits_RK: shape {found.shape}, expected (R, K), not empty")
+    if not np.isfinite(found).all():
+        raise ValueError("class_logits_RK: holds a value that is not finite")
+    return found
+
+
+def check_duration(duration_s: float) -> None:
+    """Refuse a length that no video has."""
+    if not 0 < duration_s < float("inf"):
+        raise ValueError(f"duration_s: found {duration_s}, expected a finite number above 0")
