@@ -9,13 +9,13 @@ import math
 
 import numpy as np
 
-from talaria_models.layers.boundary_matching import SamplingGrid
+from talaria_models.layers.candidate_sampling import SamplingGrid
 
 
 def dense_mask(grid: SamplingGrid) -> np.ndarray:
     """(T, N, X, Y) float32 interpolation weights, X and Y in the axes of the grid."""
     size = grid.num_snippets
-    mask = np.zeros((size, grid.num_samples, size, size))
+    mask = np.zeros((size, grid.num_samples, size, size), dtype=np.float32)
     for start in range(size):
         for duration in range(size - start):
             if grid.axes == "start_end":
@@ -24,7 +24,7 @@ def dense_mask(grid: SamplingGrid) -> np.ndarray:
                 first, last, cell = start, start + duration, (duration, start)
             margin = (last - first + 1.0) * grid.boundary_ratio
             mask[:, :, *cell] = candidate_mask(first - margin, last + margin, grid)
-    return mask.astype(np.float32)
+    return mask
 
 
 def candidate_mask(begin: float, end: float, grid: SamplingGrid) -> np.ndarray:

@@ -1,8 +1,9 @@
 """BMN: Boundary-Matching Network for Temporal Action Proposal Generation.
 
 Lin, Liu, Li, Ding, Wen, 2019, arXiv 1907.09702. This version: logits in place of probabilities, boundary
-matching without the dense mask (`layers/boundary_matching.py`), videos shorter than the grid by a mask, and
-one canonical map orientation whatever the published layout of the weights.
+matching without the dense mask (`layers/boundary_matching.py`), map convolutions without the empty triangle
+(`layers/triangle_convolution.py`), videos shorter than the grid by a mask, and one canonical map orientation
+whatever the published layout of the weights.
 
 Letters: B batch, C channels, T snippets, D durations, M map channels (0 regression, 1 classification),
 P candidate segments inside the video, H hidden channels.
@@ -17,7 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from talaria_models.bmn.config import BMNConfig
-from talaria_models.layers.boundary_matching import BoundaryMatching, SamplingGrid, convert_axes
+from talaria_models.layers.boundary_matching import BoundaryMatching
+from talaria_models.layers.candidate_sampling import SamplingGrid, convert_axes
+from talaria_models.layers.triangle_convolution import convolve_triangle
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class BMNOutput:
     Attributes:
         start_logits_BT, end_logits_BT: startness and endness of each snippet.
         map_logits_BMDT: confidence of segment [t, t + d + 1) at duration row d, start column t; channel 0 is
-            the tIoU regression, channel 1 the classification. Cells with t + d + 1 > T lie outside the video;
-            they hold what the published network gives there and mean nothing.
+            the tIoU regression, channel 1 the classification. Cells with t + d + 1 > T lie outside the video
+            and mean nothing.
     """
 
     start_logits_BT: Tensor
@@ -87,21 +90,22 @@ class ProposalEvaluation(nn.Module):
 
     def forward(self, base_BHT: Tensor, mask_BT: Tensor | None) -> Tensor:
         features_BHT = _masked(F.relu(self.conv(base_BHT)), mask_BT)
-        map_BHXY = F.relu(self._matched_map(features_BHT, mask_BT))
+        map_BHXY = self._matched_map(features_BHT, mask_BT)
         square_BXY = None if mask_BT is None else mask_BT[:, :, None] & mask_BT[:, None, :]
-        map_BHXY = F.relu(self.map_conv1(_masked(map_BHXY, square_BXY)))
-        map_BHXY = F.relu(self.map_conv2(_masked(map_BHXY, square_BXY)))
+        for conv, margin in ((self.map_conv1, 1), (self.map_conv2, 0)):
+            assert conv.bias is not None
+            map_BHXY = convolve_triangle(map_BHXY, conv.weight, conv.bias, self.axes, margin, square_BXY)
         return convert_axes(self.score(map_BHXY), self.axes, "duration_start")
 
     def _matched_map(self, features_BHT: Tensor, mask_BT: Tensor | None) -> Tensor:
-        """Reduced vectors laid out as a map (B, H, X, Y) in the axes of the weights.
+        """Rectified reduced vectors laid out as a map (B, H, X, Y) in the axes of the weights.
 
         Cells outside the video share the vector of an all-zero sample: it is computed once.
         """
         matching = self.matching
         size = matching.grid.num_snippets
-        rows_BPH = self.reduce(F.relu(matching(features_BHT)))
-        outside_H = self.reduce(F.relu(matching.bias_H)).to(rows_BPH.dtype)
+        rows_BPH = F.relu(matching(features_BHT, self.reduce))
+        outside_H = F.relu(matching.outside(self.reduce)).to(rows_BPH.dtype)
         if mask_BT is not None:
             inside_BP = mask_BT[:, matching.start_P + matching.duration_P]
             rows_BPH = torch.where(inside_BP[:, :, None], rows_BPH, outside_H)

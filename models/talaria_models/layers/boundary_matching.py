@@ -1,191 +1,143 @@
-"""Boundary matching: N interpolated samples of every candidate segment, mixed into one vector each.
+"""Boundary matching: N interpolated samples of every candidate segment, mixed and reduced to one vector each.
 
-The published layer multiplies (C, T) features with a dense (T, N*D*T) mask and runs a convolution with kernel
-(N, 1, 1) over the samples. Both steps are linear, so they commute: here the convolution's weights act first,
-on the T axis (one matrix product), and its results are interpolated sparsely, for the candidates inside the
-video only. Same numbers to float rounding, without the mask and without a (C, N, D, T) tensor.
+The published layer multiplies (C, T) features with a dense (T, N*D*T) mask, runs a convolution with kernel
+(N, 1, 1) over the samples, then ReLU and a pointwise convolution. Sampling and mixing are linear, so they
+commute: here the mixing weights act first, on the T axis (one matrix product gives a table of T * N vectors),
+and their results are interpolated sparsely, for the candidates inside the video only. Same numbers to float
+rounding, without the mask and without a (C, N, D, T) tensor.
+
+Nothing of size P * H is held: hidden channels are independent until the reduction adds them up, so
+`HIDDEN_BLOCK` of them are mixed, rectified and reduced at a time, video by video, and backward computes them
+again. A block of b channels takes 4 (T N + P) b bytes in float32, twice that in backward. Beside it lie the
+sparse structure, 16 bytes a non-zero, the result, 4 B P R, and in backward the gradient of the mixing
+weights, 4 C N H. At T = 200 with the published channels: structure 38 MiB, block 6 or 13, result 10 a video,
+gradient 16.
 
 Lin et al., BMN: Boundary-Matching Network for Temporal Action Proposal Generation, 2019, arXiv 1907.09702,
 "Boundary-Matching Mechanism".
 
-Letters: B batch, C channels in, H channels out, T snippets, D durations (as many as snippets), N samples per
-candidate, P candidates inside the video, that is T * (T + 1) / 2.
+Letters: B batch, C channels in, H hidden channels, R channels out, T snippets, N samples per candidate, P
+candidates inside the video, that is T * (T + 1) / 2.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-MapAxes = Literal["start_end", "duration_start"]
+from talaria_models.layers.candidate_sampling import SamplingGrid, sparse_sampling
+from talaria_models.layers.precision import in_autocast_dtype
+
+HIDDEN_BLOCK = 64
+"""Hidden channels worked on at a time: few enough that a block's rows stay in the processor's caches."""
+
+Structure = tuple[Tensor, ...]
+"""Row pointers, members and weights of a compressed sparse matrix."""
 
 
-@dataclass(frozen=True)
-class SamplingGrid:
-    """Where the samples of each candidate lie.
-
-    Attributes:
-        num_snippets: T, the length of the grid and the longest duration.
-        num_samples: N, bins per candidate.
-        num_samples_per_bin: interpolated points whose mean is one sample.
-        boundary_ratio: share of the candidate's length that is added on either side.
-        axes: `start_end` spans [t, t + d + 1] and its maps have rows of starts and columns of last snippets
-            (JJBOY/BMN-Boundary-Matching-Network); `duration_start` spans [t, t + d] and its maps have rows of
-            durations and columns of starts (open-mmlab/mmaction2). Weights of one do not suit the other.
-    """
-
-    num_snippets: int
-    num_samples: int
-    num_samples_per_bin: int
-    boundary_ratio: float
-    axes: MapAxes
-
-
-@dataclass(frozen=True)
-class SparseSampling:
-    """The sampling of a grid as a sparse (P, T * N) matrix, by rows and by columns.
-
-    Candidates are ordered by duration, then start; column t * N + n is sample n's share of snippet t.
-
-    Attributes:
-        duration_P, start_P: duration row d and first snippet t of each candidate.
-        cell_P: its place in the flattened map of the grid's axes.
-        row_ptr, column, weight: compressed rows of the matrix.
-        column_ptr, row, weight_by_column: compressed rows of its transpose.
-    """
-
-    duration_P: npt.NDArray[np.int64]
-    start_P: npt.NDArray[np.int64]
-    cell_P: npt.NDArray[np.int64]
-    row_ptr: npt.NDArray[np.int32]
-    column: npt.NDArray[np.int32]
-    weight: npt.NDArray[np.float32]
-    column_ptr: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
-    weight_by_column: npt.NDArray[np.float32]
-
-
-def convert_axes(maps: Tensor, source: MapAxes, target: MapAxes) -> Tensor:
-    """Re-index maps between the two published layouts.
-
-    Cells outside the video travel too: start t with t + d >= T sits at column (t + d) mod T, below the
-    diagonal of the other layout, so that a round trip returns every cell.
-
-    Args:
-        maps: (..., T, T) in the axes of `source`.
-        source, target: layouts as in `SamplingGrid.axes`.
-
-    Returns:
-        (..., T, T) in the axes of `target`.
-    """
-    if source == target:
-        return maps
-    size = maps.shape[-1]
-    row = torch.arange(size, device=maps.device)[:, None]
-    column = torch.arange(size, device=maps.device)[None, :]
-    if target == "duration_start":
-        return maps[..., column, (row + column) % size]
-    return maps[..., (column - row) % size, row]
-
-
-@lru_cache(maxsize=8)
-def sparse_sampling(grid: SamplingGrid) -> SparseSampling:
-    """The interpolation weights of every candidate of a grid, computed once per process and grid."""
-    size, num_samples = grid.num_snippets, grid.num_samples
-    inside_DT = np.add.outer(np.arange(size), np.arange(size)) < size
-    duration_P, start_P = np.nonzero(inside_DT)
-    row, column, weight = _interpolation(grid, duration_P, start_P)
-    by_column = np.argsort(column, kind="stable")
-    cell_P = duration_P * size + start_P
-    if grid.axes == "start_end":
-        cell_P = start_P * size + start_P + duration_P
-    return SparseSampling(
-        duration_P=duration_P,
-        start_P=start_P,
-        cell_P=cell_P,
-        row_ptr=np.searchsorted(row, np.arange(len(cell_P) + 1)).astype(np.int32),
-        column=column.astype(np.int32),
-        weight=weight,
-        column_ptr=np.searchsorted(column[by_column], np.arange(size * num_samples + 1)).astype(np.int32),
-        row=row[by_column].astype(np.int32),
-        weight_by_column=weight[by_column],
-    )
-
-
-def _interpolation(
-    grid: SamplingGrid, duration_P: npt.NDArray[np.int64], start_P: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Row, column and weight of every non-zero, sorted by row, then column; equal places summed."""
-    size, num_samples = grid.num_snippets, grid.num_samples
-    span_P = duration_P + (1 if grid.axes == "start_end" else 0)
-    margin_P = (span_P + 1) * grid.boundary_ratio
-    num_points = num_samples * grid.num_samples_per_bin
-    step_P = (span_P + 2 * margin_P) / (num_points - 1.0)
-    position_PI = (start_P - margin_P)[:, None] + step_P[:, None] * np.arange(num_points)
-    # Truncation, not floor, is what both published layers do: a point in (-1, 0) takes snippet 0 in full,
-    # while beyond T - 1 it fades to zero.
-    lower_PI = np.trunc(position_PI)
-    fraction_PI = position_PI - lower_PI
-    snippet = np.stack([lower_PI, np.ceil(position_PI)]).astype(np.int64)
-    share = np.stack([1.0 - fraction_PI, fraction_PI]) / grid.num_samples_per_bin
-    sample = np.arange(num_points) // grid.num_samples_per_bin
-    place = (np.arange(len(start_P))[:, None] * size + snippet) * num_samples + sample
-    kept = (snippet >= 0) & (snippet < size) & (share != 0.0)
-    place, inverse = np.unique(place[kept], return_inverse=True)
-    weight = np.bincount(inverse, weights=share[kept], minlength=len(place)).astype(np.float32)
-    row, column = np.divmod(place, size * num_samples)
-    return row, column, weight
-
-
-class _SparseProduct(torch.autograd.Function):
-    """A constant sparse matrix times dense tables; backward multiplies with the stored transpose.
-
-    `embedding_bag` does the product: on CPU it is 3 to 4 times as fast as a CSR matrix product, and the
-    transposed structure makes the backward another gather in place of scattered additions.
-    """
+class _MatchAndReduce(torch.autograd.Function):
+    """relu(sampling @ (features @ mixing) + bias) @ reduction, in blocks of hidden channels."""
 
     @staticmethod
-    def forward(ctx: Any, table_BRH: Tensor, *structure: Tensor) -> Tensor:
-        row_ptr, column, weight, *transposed = structure
-        ctx.save_for_backward(*transposed)
-        return _weighted_bags(table_BRH, row_ptr, column, weight)
+    def forward(
+        ctx: Any,
+        features_BCT: Tensor,
+        mixing_CNH: Tensor,
+        bias_H: Tensor,
+        reduction_RH: Tensor,
+        *structure: Tensor,
+    ) -> Tensor:
+        ctx.save_for_backward(features_BCT, mixing_CNH, bias_H, reduction_RH, *structure)
+        rows, num_candidates = structure[:3], len(structure[0]) - 1
+        exact = torch.promote_types(features_BCT.dtype, torch.float32)
+        shape = (len(features_BCT), num_candidates, len(reduction_RH))
+        reduced_BPR = features_BCT.new_zeros(shape, dtype=exact)
+        for channels in _blocks(len(bias_H)):
+            mixing_Cm = mixing_CNH[:, :, channels].flatten(1)
+            for features_CT, reduced_PR in zip(features_BCT, reduced_BPR, strict=True):
+                hidden_Ph = _hidden(features_CT, mixing_Cm, bias_H[channels], rows)
+                _add_product(reduced_PR, hidden_Ph, reduction_RH[:, channels].T)
+        return reduced_BPR.to(features_BCT.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient_BPH: Tensor) -> tuple[Tensor | None, ...]:
-        column_ptr, row, weight = ctx.saved_tensors
-        return (_weighted_bags(gradient_BPH, column_ptr, row, weight), *[None] * 6)
-
-
-def _weighted_bags(table_BRH: Tensor, pointer: Tensor, member: Tensor, weight: Tensor) -> Tensor:
-    """Weighted sums of table rows, video by video, accumulated in at least float32."""
-    exact = torch.promote_types(table_BRH.dtype, torch.float32)
-    weight = weight.to(exact)
-    result = table_BRH.new_empty((table_BRH.shape[0], len(pointer) - 1, table_BRH.shape[2]))
-    for table_RH, sums in zip(table_BRH, result, strict=True):
-        bags = F.embedding_bag(
-            member,
-            table_RH.to(exact).contiguous(),
-            pointer,
-            mode="sum",
-            per_sample_weights=weight,
-            include_last_offset=True,
+    def backward(ctx: Any, gradient_BPR: Tensor) -> tuple[Tensor | None, ...]:
+        features_BCT, mixing_CNH, bias_H, reduction_RH, *structure = ctx.saved_tensors
+        rows, columns = structure[:3], structure[3:]
+        size = features_BCT.shape[2]
+        exact = torch.promote_types(features_BCT.dtype, torch.float32)
+        inputs = (features_BCT, mixing_CNH, bias_H, reduction_RH)
+        d_features_BCT, d_mixing_CNH, d_bias_H, d_reduction_RH = (
+            torch.zeros_like(tensor, dtype=exact, memory_format=torch.contiguous_format) for tensor in inputs
         )
-        sums.copy_(bags)
-    return result
+        for channels in _blocks(len(bias_H)):
+            mixing_Cm = mixing_CNH[:, :, channels].flatten(1)
+            d_mixing_Cm = torch.zeros_like(mixing_Cm, dtype=exact)
+            for features_CT, gradient_PR, d_features_CT in zip(
+                features_BCT, gradient_BPR, d_features_BCT, strict=True
+            ):
+                hidden_Ph = _hidden(features_CT, mixing_Cm, bias_H[channels], rows)
+                d_reduction_RH[:, channels] += gradient_PR.T @ hidden_Ph.to(gradient_PR.dtype)
+                d_hidden_Ph = (gradient_PR @ reduction_RH[:, channels]).to(exact)
+                d_hidden_Ph *= hidden_Ph > 0
+                d_bias_H[channels] += d_hidden_Ph.sum(dim=0)
+                d_table_Tm = _weighted_bags(d_hidden_Ph, columns).view(size, -1).to(features_CT.dtype)
+                _add_product(d_mixing_Cm, features_CT, d_table_Tm)
+                _add_product(d_features_CT, mixing_Cm, d_table_Tm.T)
+            d_mixing_CNH[:, :, channels] = d_mixing_Cm.view(*mixing_CNH.shape[:2], -1)
+        gradients = (d_features_BCT, d_mixing_CNH, d_bias_H, d_reduction_RH)
+        return (
+            *(gradient.to(given.dtype) for gradient, given in zip(gradients, inputs, strict=True)),
+            *[None] * len(structure),
+        )
+
+
+def _blocks(num_hidden: int) -> Iterator[slice]:
+    for first in range(0, num_hidden, HIDDEN_BLOCK):
+        yield slice(first, min(first + HIDDEN_BLOCK, num_hidden))
+
+
+def _hidden(features_CT: Tensor, mixing_Cm: Tensor, bias_h: Tensor, rows: Structure) -> Tensor:
+    """(P, h) rectified mixed samples of one video in at least float32; m counts samples x channels h."""
+    table_Tm = features_CT.T @ mixing_Cm
+    hidden_Ph = _weighted_bags(table_Tm.view(-1, len(bias_h)), rows)
+    return hidden_Ph.add_(bias_h).relu_()
+
+
+def _weighted_bags(table_Rh: Tensor, structure: Structure) -> Tensor:
+    """A constant sparse matrix times a dense table, in at least float32.
+
+    `embedding_bag` does the product: on CPU it is 3 to 4 times as fast as a CSR matrix product, and with the
+    transposed structure stored too, backward is another gather in place of scattered additions.
+    """
+    pointer, member, weight = structure
+    exact = torch.promote_types(table_Rh.dtype, torch.float32)
+    return F.embedding_bag(
+        member,
+        table_Rh.to(exact),
+        pointer,
+        mode="sum",
+        per_sample_weights=weight.to(exact),
+        include_last_offset=True,
+    )
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right, multiplied in the precision of `right`."""
+    if total.dtype == right.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left.to(right.dtype) @ right
 
 
 class BoundaryMatching(nn.Module):
-    """Samples every candidate inside the video and mixes its samples with learned weights."""
+    """Samples every candidate inside the video, mixes its samples, and reduces the rectified mixture."""
 
     row_ptr: Tensor
     column: Tensor
@@ -199,18 +151,18 @@ class BoundaryMatching(nn.Module):
 
     _STRUCTURE = ("row_ptr", "column", "weight", "column_ptr", "row", "weight_by_column")
 
-    def __init__(self, grid: SamplingGrid, in_channels: int, out_channels: int) -> None:
+    def __init__(self, grid: SamplingGrid, in_channels: int, hidden_channels: int) -> None:
         """Allocate the mixing weights and the sparse structure of `grid`.
 
         Args:
             grid: where the samples lie.
             in_channels: C of the features.
-            out_channels: H of the mixed vectors.
+            hidden_channels: H of the mixed vectors.
         """
         super().__init__()
         self.grid = grid
-        self.mixing_CNH = nn.Parameter(torch.empty(in_channels, grid.num_samples, out_channels))
-        self.bias_H = nn.Parameter(torch.empty(out_channels))
+        self.mixing_CNH = nn.Parameter(torch.empty(in_channels, grid.num_samples, hidden_channels))
+        self.bias_H = nn.Parameter(torch.empty(hidden_channels))
         for name, array in vars(sparse_sampling(grid)).items():
             dtype = torch.from_numpy(array[:0]).dtype
             self.register_buffer(name, torch.empty(array.shape, dtype=dtype), persistent=False)
@@ -229,19 +181,25 @@ class BoundaryMatching(nn.Module):
         for name, array in vars(sparse_sampling(self.grid)).items():
             self.get_buffer(name).copy_(torch.from_numpy(array))
 
-    def forward(self, features_BCT: Tensor) -> Tensor:
-        """Mixed samples of every candidate inside the video.
+    def forward(self, features_BCT: Tensor, reduction: nn.Linear) -> Tensor:
+        """Reduced vectors of every candidate inside the video.
 
         Args:
             features_BCT: (B, C, T) with T = grid.num_snippets.
+            reduction: from H to R channels, applied to the rectified mixture.
 
         Returns:
-            (B, P, H), candidates ordered by duration, then start (`duration_P`, `start_P`); the published
-            convolution's output at map cell `cell_P`. Cells outside the video hold `bias_H` there.
+            (B, P, R), candidates ordered by duration, then start (`duration_P`, `start_P`): what the
+            published layer and its pointwise convolution give at map cell `cell_P`, before the second ReLU.
         """
-        batch, _, size = features_BCT.shape
-        _, num_samples, out_channels = self.mixing_CNH.shape
-        table = torch.matmul(features_BCT.transpose(1, 2), self.mixing_CNH.flatten(1))
-        table_BRH = table.view(batch, size * num_samples, out_channels)
-        mixed_BPH: Tensor = _SparseProduct.apply(table_BRH, *map(self.get_buffer, self._STRUCTURE))  # type: ignore[no-untyped-call]
-        return mixed_BPH + self.bias_H
+        features, mixing, bias, weight = in_autocast_dtype(
+            features_BCT, self.mixing_CNH, self.bias_H, reduction.weight
+        )
+        structure = map(self.get_buffer, self._STRUCTURE)
+        reduced_BPR: Tensor = _MatchAndReduce.apply(features, mixing, bias, weight, *structure)  # type: ignore[no-untyped-call]
+        return reduced_BPR + reduction.bias.to(reduced_BPR.dtype)
+
+    def outside(self, reduction: nn.Linear) -> Tensor:
+        """(R,): what the published layers give for cells outside the video, whose samples are all zero."""
+        vector_R: Tensor = reduction(F.relu(self.bias_H))
+        return vector_R

