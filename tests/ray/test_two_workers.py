@@ -11,11 +11,11 @@ import torch.multiprocessing as mp
 
 from talaria.store.checkpoint import load_model
 from talaria.training.loop import train
-from unit.training.tiny_training import LocalContext, curve, job, work_as
+from unit.training.tiny_training import HEADS, LocalContext, curve, job, work_as
 
 
 def test_two_workers_train_like_one(tmp_path: Path) -> None:
-    alone = [job(kind, tmp_path, f"alone_{kind}") for kind in ("bmn", "classifier")]
+    alone = [job(kind, tmp_path, f"alone_{kind}") for kind in HEADS]
     together = [replace(made, out=str(tmp_path / f"together_{made.name}")) for made in alone]
     (tmp_path / "checkpoints").mkdir()
     mp.spawn(work_as, (2, str(tmp_path / "meeting"), together, str(tmp_path / "checkpoints")), nprocs=2)

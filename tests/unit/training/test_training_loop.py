@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_training import BMN, OPTIM, DyingContext, KilledError, LocalContext, curve, job, losses
+from tiny_training import BMN, HEADS, OPTIM, DyingContext, KilledError, LocalContext, curve, job, losses
 
 from talaria.config.schema import OptimSection
 from talaria.errors import DataError, StageError
@@ -26,7 +26,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("kind", ["bmn", "classifier", "slowfast"])
+@pytest.mark.parametrize("kind", [*HEADS, "slowfast"])
 @pytest.mark.parametrize("checkpoint_first", [True, False])
 def test_a_killed_training_ends_like_an_uninterrupted_one(
     tmp_path: Path, kind: str, checkpoint_first: bool
@@ -77,7 +77,7 @@ def test_micro_batches_do_not_change_the_training(tmp_path: Path, micro_batch_si
     np.testing.assert_allclose(curve(cut), curve(whole), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["bmn", "classifier", "slowfast"])
+@pytest.mark.parametrize("kind", [*HEADS, "slowfast"])
 def test_a_model_learns_and_its_folder_is_whole(tmp_path: Path, kind: str) -> None:
     optim = OPTIM.model_copy(update={"epochs": 12, "lr": 0.02})
     made = job(kind, tmp_path, optim=optim)

@@ -17,16 +17,29 @@ from talaria.config.specs import ClipSpec
 from talaria.records import Annotation
 from talaria.seeds import content_seed
 from talaria.store.feature_store import FeatureContract, FeatureStore
-from talaria.training.job import ClipSource, LabelledVideo, SnippetSource, TrainJob
+from talaria.store.proposal_store import VideoProposals, write_proposals
+from talaria.training.job import ClipSource, LabelledVideo, RefinerSource, SnippetSource, TrainJob
 from talaria.training.loop import METRICS, read_metrics, train
 from talaria_models.backbones.slowfast.config import TINY
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.refine_network.config import RefineNetworkConfig
+from talaria_models.tcanet.config import TCANetConfig
 
 CLASSES = ("jump", "run")
 NUM_CHANNELS = 8
 STRIDE_S = 0.5
 BMN = BMNConfig(num_snippets=8, hidden_dim_1d=8, hidden_dim_2d=4, hidden_dim_3d=8, num_samples=4)
+HEADS: dict[str, Any] = {
+    "bmn": BMN,
+    "classifier": ClassifierConfig(hidden_dim=32, dropout=0.3),
+    "tcanet": TCANetConfig(
+        hidden_dim=16, boundary_dim=8, segment_dim=16, groups=2, num_heads=4, feedforward_dim=16
+    ),
+    "refine_network": RefineNetworkConfig(
+        hidden_dim=8, head_dim=16, transformer_layers=1, transformer_heads=2, num_bins=4
+    ),
+}
 OPTIM = OptimSection(lr=0.01, epochs=4, batch_size=4, micro_batch_size=2, warmup_epochs=1)
 SPEC = ClipSpec(fps=10.0, num_frames=8, stride_frames=4, height=32, width=32)
 
@@ -103,6 +116,19 @@ def feature_store(folder: Path, num_videos: int) -> SnippetSource:
     return SnippetSource(str(folder), videos, BMN.num_snippets, CLASSES)
 
 
+def proposals_of(source: SnippetSource, folder: Path) -> RefinerSource:
+    """Two to four proposals of each video of a source, about its action."""
+    rows = []
+    for index, one in enumerate(source.videos):
+        rng = np.random.default_rng(content_seed("proposals", one.video_id))
+        note = one.annotations[0]
+        near = np.array([note.start_s, note.end_s]) + rng.uniform(-0.8, 0.8, (2 + index % 3, 2))
+        segments_P2 = (np.sort(np.clip(near, 0, 6), axis=1) / 6).astype(np.float32)
+        rows.append(VideoProposals(one.video_id, 6.0, segments_P2, np.full(len(near), 0.5, np.float32)))
+    write_proposals(folder / "part-0.parquet", rows)
+    return RefinerSource(source.folder, str(folder), source.videos, 4, 64, source.classes)
+
+
 def clip_files(folder: Path) -> ClipSource:
     """Three files of noise clips, of five in all; a class is a brightness."""
     folder.mkdir()
@@ -125,8 +151,10 @@ def job(kind: str, folder: Path, out: str = "out", num_videos: int = 6, **change
         sizes = {"num_classes": 3, "num_frames": 8, "height": 32, "width": 32}
     else:
         source = feature_store(folder / f"features{num_videos}", num_videos)
-        model = BMN if kind == "bmn" else ClassifierConfig(hidden_dim=32, dropout=0.3)
-        sizes = {"in_channels": NUM_CHANNELS} | ({} if kind == "bmn" else {"num_classes": 2})
+        model = HEADS[kind]
+        sizes = {"in_channels": NUM_CHANNELS} | ({"num_classes": 2} if kind == "classifier" else {})
+        if kind in ("tcanet", "refine_network"):
+            source = proposals_of(source, folder / f"proposals{num_videos}")
     made = TrainJob(
         kind, model, sizes, OPTIM, source, seed=11, out=str(folder / out), card={"classes": list(CLASSES)}
     )
