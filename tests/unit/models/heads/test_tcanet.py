@@ -186,9 +186,9 @@ def test_a_model_learns_to_move_proposals() -> None:
     shift = np.array([0.03, -0.05])
     shifted = [truths + shift, truths - shift]
     targets = stacked(model, [(rows, truths) for rows in shifted])
-    optimiser = torch.optim.Adam(model.train().parameters(), lr=0.003)
+    optimiser = torch.optim.Adam(model.train().parameters(), lr=0.006)
     losses = []
-    for _ in range(150):
+    for _ in range(70):
         total = training_step(model, features, None, targets)
         optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
