@@ -124,13 +124,7 @@ def regression_loss(offsets_BP2: Tensor, wanted_BP2: Tensor, positive_BP: Tensor
 
 
 class RefiningCriterion:
-    """Sum over stages of the regression loss of every code and the balanced tIoU loss.
-
-    Attributes:
-        counts_need_outputs: tells the trainer that `counts` takes the outputs too.
-    """
-
-    counts_need_outputs: bool = True
+    """Sum over stages of the regression loss of every code and the balanced tIoU loss."""
 
     def __init__(
         self,
