@@ -154,7 +154,7 @@ def make_optimizer(model: nn.Module, optim: OptimSection) -> torch.optim.Optimiz
     ]
     if optim.name == "sgd":
         return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum)
-    return torch.optim.AdamW(groups, lr=optim.lr)
+    return (torch.optim.Adam if optim.name == "adam" else torch.optim.AdamW)(groups, lr=optim.lr)
 
 
 def lr_factor(optim: OptimSection, step: int, steps_per_epoch: int) -> float:
