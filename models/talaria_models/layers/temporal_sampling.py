@@ -3,7 +3,7 @@
 The published TCANet copies the features of a video once per proposal and samples them as a picture of height
 1; here one call samples all spans of a batch from one copy. Positions follow the same two conventions.
 
-Letters: B batch, C channels, T snippets, P spans, S samples of a span, N bins of a span.
+Letters: B batch, C channels, T snippets, P spans, S samples of a span.
 """
 
 from __future__ import annotations
@@ -93,25 +93,3 @@ def with_context(segments_BP2: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
     margin_BP = ratio * (end_BP - start_BP)
     before_BP2 = torch.stack([start_BP - margin_BP, start_BP], dim=-1)
     return before_BP2, torch.stack([end_BP, end_BP + margin_BP], dim=-1)
-
-
-def roi_align(
-    features_BCT: Tensor,
-    spans_BP2: Tensor,
-    num_bins: int,
-    samples_per_bin: int,
-    mask_BT: Tensor | None = None,
-) -> Tensor:
-    """Mean of evenly spaced samples in each of `num_bins` equal parts of every span: RoIAlign over time.
-
-    Args:
-        features_BCT, spans_BP2, mask_BT: as `sample_spans` takes them.
-        num_bins: parts of a span.
-        samples_per_bin: interpolated points whose mean is the value of a part.
-
-    Returns:
-        (B, P, C, num_bins).
-    """
-    samples_BPCS = sample_spans(features_BCT, spans_BP2, num_bins * samples_per_bin, mask_BT)
-    bins_BPCNS = samples_BPCS.reshape(*samples_BPCS.shape[:3], num_bins, samples_per_bin)
-    return bins_BPCNS.mean(dim=4)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talaria_models.layers.temporal_sampling import roi_align, sample_spans, with_context
+from talaria_models.layers.temporal_sampling import sample_spans, with_context
 
 
 def interpolated(features_CT: np.ndarray, span: np.ndarray, count: int, align_corners: bool) -> np.ndarray:
@@ -63,16 +63,6 @@ def test_context_lies_before_and_after() -> None:
     before, after = with_context(torch.tensor([[2.0, 6.0], [5.0, 5.0]]), 0.5)
     assert before.tolist() == [[0.0, 2.0], [5.0, 5.0]]
     assert after.tolist() == [[6.0, 8.0], [5.0, 5.0]]
-
-
-def test_bins_of_whole_snippets_return_them() -> None:
-    features = torch.randn(1, 2, 8)
-    bins = roi_align(features, torch.tensor([[[0.25, 0.75]]]), num_bins=4, samples_per_bin=1)
-    torch.testing.assert_close(bins[0, 0], features[0, :, 2:6], rtol=1e-5, atol=1e-6)
-    pairs = roi_align(features, torch.tensor([[[0.25, 0.75]]]), num_bins=2, samples_per_bin=2)
-    torch.testing.assert_close(
-        pairs[0, 0], features[0, :, 2:6].unflatten(1, (2, 2)).mean(2), rtol=1e-5, atol=1e-6
-    )
 
 
 @pytest.mark.parametrize("count", [0, 3])
