@@ -9,6 +9,7 @@ import dataclasses
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from talaria_models.backbones.csn.config import CSNConfig
 from talaria_models.backbones.slowfast.config import SlowFastConfig
 from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
@@ -19,7 +20,7 @@ from talaria_models.tcanet.config import TCANetConfig
 if TYPE_CHECKING:
     from torch import nn
 
-BackboneConfig = SlowFastConfig | ViViTConfig
+BackboneConfig = SlowFastConfig | ViViTConfig | CSNConfig
 DetectorConfig = BMNConfig
 RefinerConfig = TCANetConfig | RefineNetworkConfig
 ModelConfig = BackboneConfig | DetectorConfig | RefinerConfig | ClassifierConfig
@@ -27,6 +28,7 @@ ModelConfig = BackboneConfig | DetectorConfig | RefinerConfig | ClassifierConfig
 _MODELS: dict[str, tuple[type[Any], str, str]] = {
     "slowfast": (SlowFastConfig, "talaria_models.backbones.slowfast.model", "SlowFast"),
     "vivit": (ViViTConfig, "talaria_models.backbones.vivit.model", "ViViT"),
+    "csn": (CSNConfig, "talaria_models.backbones.csn.model", "CSN"),
     "bmn": (BMNConfig, "talaria_models.bmn.model", "BMN"),
     "tcanet": (TCANetConfig, "talaria_models.tcanet.model", "TCANet"),
     "refine_network": (RefineNetworkConfig, "talaria_models.refine_network.model", "RefineNetwork"),
