@@ -1,34 +1,34 @@
 """Time and memory of boundary matching: the sparse layer against the dense published one.
 
-    python benchmarks/bench_boundary_matching.py 64 100 [--channels 256 512] [--batch 1] [--device cpu]
+    python benchmarks/bench_boundary_matching.py 100 200 256 [--batch 1] [--device cpu]
 
-Both layers run forward and backward from the same weights, each in a process of its own so that its peak
-memory is its own. The dense layer needs about 1 GB and 4 s a step at D = 100 with the published channels.
+Sampling, mixing, ReLU and reduction, forward and backward, with the same weights, each in a process of its
+own. Memory is the peak above the idle process with its weights, plus the sampling mask or tables; it includes
+the gradients of the weights. The dense layer needs 9 GiB and most of a minute a pass at D = 256 on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "models"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "models"), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
-from torch import Tensor  # noqa: E402
+from dense_bmn import DenseMatching  # noqa: E402
+from fresh_process import MEBIBYTE, PeakMemory, Seconds, best, measured_apart  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
-from reference.bm_sampling import dense_mask  # noqa: E402
-from talaria_models.layers.boundary_matching import BoundaryMatching, SamplingGrid  # noqa: E402
+from talaria_models.layers.boundary_matching import BoundaryMatching  # noqa: E402
+from talaria_models.layers.candidate_sampling import SamplingGrid  # noqa: E402
 
-MEBIBYTE = 2**20
+CHANNELS = (256, 512, 128)
+"""In, hidden and out, as published."""
+TOLERANCE = 1e-4
+"""Greatest difference of the outputs inside the video, as a share of the largest."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,6 @@ class Case:
 
     kind: str
     num_snippets: int
-    channels: tuple[int, int]
     batch: int
     threads: int
     repeats: int
@@ -46,91 +45,110 @@ class Case:
 
 @dataclass(frozen=True)
 class Measure:
-    """What one layer cost: best step, peak memory above the idle process, size of its sampling tables."""
+    """What one layer cost: best pass, peak memory, the sampling's share of it; and (B, P, R) outputs."""
 
-    step_s: float
+    taken: Seconds
     peak_mib: float
-    tables_mib: float
-    total: float
+    sampling_mib: float
+    rows_BPR: Tensor
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "num_snippets", type=int, nargs="*", default=[64, 100], metavar="D", help="sizes of the map"
-    )
-    parser.add_argument("--channels", type=int, nargs=2, default=(256, 512), metavar=("C", "H"))
+    parser.add_argument("num_snippets", type=int, nargs="*", default=[100, 200, 256], metavar="D")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=6, help="passes; a third of them for the dense layer")
     parser.add_argument("--device", default="cpu")
     options = vars(parser.parse_args())
-    options["channels"] = tuple(options["channels"])
+    repeats = options.pop("repeats")
     for size in options.pop("num_snippets"):
-        sparse, dense = (measured_apart(Case(kind, size, **options)) for kind in ("sparse", "dense"))
-        if abs(sparse.total - dense.total) > 1e-3 * abs(dense.total):
-            raise SystemExit(f"D={size}: the layers disagree, {sparse.total} and {dense.total}")
-        for kind, found in (("sparse", sparse), ("dense", dense)):
-            print(
-                f"D={size} {kind}: {found.step_s * 1e3:.0f} ms, peak {found.peak_mib:.0f} MiB, "
-                f"sampling tables {found.tables_mib:.1f} MiB"
-            )
-        time_ratio, memory_ratio = dense.step_s / sparse.step_s, dense.peak_mib / sparse.peak_mib
-        print(f"D={size} dense / sparse: time {time_ratio:.1f}, memory {memory_ratio:.1f}", flush=True)
+        sparse = measured_apart(measure, Case("sparse", size, repeats=repeats, **options))
+        dense = measured_apart(measure, Case("dense", size, repeats=max(repeats // 3, 1), **options))
+        report(size, sparse, dense)
 
 
-def measured_apart(case: Case) -> Measure:
-    """`measure` in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(measure, case).result()
+def report(size: int, sparse: Measure, dense: Measure) -> None:
+    """Print both measurements and their ratios; outputs that differ end the program."""
+    difference = ((sparse.rows_BPR - dense.rows_BPR).abs().max() / dense.rows_BPR.abs().max()).item()
+    if difference > TOLERANCE:
+        raise SystemExit(f"D={size}: the layers' outputs differ by {difference:.2g} of the largest")
+    for kind, found in (("sparse", sparse), ("dense", dense)):
+        print(
+            f"D={size} {kind}: {found.taken.clock:.3f} s, {found.taken.processor:.3f} s of processor, "
+            f"peak {found.peak_mib:.0f} MiB, {found.sampling_mib:.0f} MiB of it for sampling"
+        )
+    print(
+        f"D={size} dense / sparse: time {dense.taken.clock / sparse.taken.clock:.1f}, "
+        f"processor time {dense.taken.processor / sparse.taken.processor:.1f}, "
+        f"memory {dense.peak_mib / sparse.peak_mib:.1f}; outputs differ by {difference:.1g}",
+        flush=True,
+    )
 
 
 def measure(case: Case) -> Measure:
     """Time and memory of forward and backward over one batch."""
     torch.set_num_threads(case.threads)
+    # A small pass first: what libraries load and set up on first use belongs to neither layer.
+    one_pass(build(case.kind, 16, case.device), inputs(2, 16, case.device))
+    module = build(case.kind, case.num_snippets, case.device)
+    features = inputs(case.batch, case.num_snippets, case.device)
+    sampling_mib = sum(table.nbytes for table in module.buffers()) / MEBIBYTE
+    memory = PeakMemory(case.device)
+    taken = best(lambda: one_pass(module, features), case.repeats, case.device)
+    peak_mib = memory.mib() + sampling_mib
+    with torch.no_grad():
+        return Measure(taken, peak_mib, sampling_mib, module(features).cpu())
+
+
+class SparseLayer(nn.Module):
+    """The layer of this project with its reduction."""
+
+    def __init__(self, matching: BoundaryMatching, reduction: nn.Linear) -> None:
+        super().__init__()
+        self.matching, self.reduction = matching, reduction
+
+    def forward(self, features_BCT: Tensor) -> Tensor:
+        rows_BPR: Tensor = self.matching(features_BCT, self.reduction)
+        return rows_BPR
+
+
+class DenseLayer(nn.Module):
+    """The published layer with its reduction, of whose map the cells inside the video are kept."""
+
+    def __init__(self, matching: BoundaryMatching, reduction: nn.Linear) -> None:
+        super().__init__()
+        self.dense = DenseMatching(matching, reduction)
+        self.register_buffer("cell_P", matching.cell_P.clone())
+
+    def forward(self, features_BCT: Tensor) -> Tensor:
+        rows_BPR: Tensor = self.dense(features_BCT).flatten(2)[:, :, self.cell_P].transpose(1, 2)
+        return rows_BPR
+
+
+def build(kind: str, num_snippets: int, device: str) -> nn.Module:
+    """A layer with its reduction; both kinds have the same weights."""
     torch.manual_seed(0)
-    grid = SamplingGrid(case.num_snippets, 32, 3, 0.5, "duration_start")
-    layer = BoundaryMatching(grid, *case.channels).to(case.device)
-    features = torch.randn(case.batch, case.channels[0], case.num_snippets, device=case.device)
-    features.requires_grad_(True)
-    run, tables = (layer, list(layer.buffers())) if case.kind == "sparse" else dense_layer(layer)
-    idle = peak_mib(case.device)
-    steps = [timed_step(run, features, case.device) for _ in range(case.repeats)]
-    tables_mib = sum(table.nbytes for table in tables) / MEBIBYTE
-    peak = peak_mib(case.device) - idle + tables_mib
-    return Measure(min(steps), peak, tables_mib, run(features).sum().item())
+    in_channels, hidden, out_channels = CHANNELS
+    grid = SamplingGrid(num_snippets, 32, 3, 0.5, "start_end")
+    matching, reduction = BoundaryMatching(grid, in_channels, hidden), nn.Linear(hidden, out_channels)
+    layer = SparseLayer if kind == "sparse" else DenseLayer
+    return layer(matching, reduction).to(device)
 
 
-def dense_layer(layer: BoundaryMatching) -> tuple[Callable[[Tensor], Tensor], list[Tensor]]:
-    """The published computation with the weights of `layer`, reduced to the same candidates."""
-    grid = layer.grid
-    size = grid.num_snippets
-    mask = torch.from_numpy(dense_mask(grid)).reshape(size, -1).to(layer.bias_H.device)
-    kernel = layer.mixing_CNH.permute(2, 0, 1)[..., None, None]
-
-    def run(features_BCT: Tensor) -> Tensor:
-        samples = (features_BCT @ mask).unflatten(2, (grid.num_samples, size, size))
-        return F.conv3d(samples, kernel, layer.bias_H).flatten(2)[:, :, layer.cell_P]
-
-    return run, [mask]
+def inputs(batch: int, num_snippets: int, device: str) -> Tensor:
+    """(B, C, T) features that want a gradient."""
+    torch.manual_seed(1)
+    return torch.randn(batch, CHANNELS[0], num_snippets).to(device).requires_grad_()
 
 
-def timed_step(run: Callable[[Tensor], Tensor], features: Tensor, device: str) -> float:
-    """Seconds of one forward and backward pass."""
-    started = time.perf_counter()
-    run(features).sum().backward(retain_graph=True)
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
-def peak_mib(device: str) -> float:
-    """Peak memory so far: of the device's allocator, or of this process."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated() / MEBIBYTE
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def one_pass(module: nn.Module, features: Tensor) -> None:
+    """Forward and backward; gradients are made anew, as by a training step."""
+    module.zero_grad()
+    features.grad = None
+    module(features).sum().backward()
 
 
 if __name__ == "__main__":
