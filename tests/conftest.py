@@ -28,10 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--all"):
-        return
+    """Tests that start Ray share one worker of pytest-xdist, and with it their runs; slow ones want --all."""
     for item in items:
-        if "slow" in item.keywords:
+        if item.path.relative_to(ROOT / "tests").parts[0] in ("e2e", "ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+        if "slow" in item.keywords and not config.getoption("--all"):
             item.add_marker(pytest.mark.skip(reason="slow: run by make test-all"))
 
 
