@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from talaria.config.postprocess import PostprocessConfig
 from talaria.config.specs import ClipSpec, DemoSpec
-from talaria_models.backbones.csn.config import CSNConfig
 from talaria_models.backbones.slowfast.config import SlowFastConfig
 from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
@@ -17,6 +16,8 @@ from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
 from talaria_models.tcanet.config import TCANetConfig
 
+CLIP_LOGITS = "clips"
+"""Name of the classifier that `ensemble.clip_logits` adds on each backbone."""
 NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
@@ -92,6 +93,8 @@ class FinetuneSection(Section):
     clips_per_segment: int = Field(default=8, ge=1)
     background_clips_per_video: int = Field(default=8, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    bnm_weight: float = Field(default=0.0, ge=0)
+    """Weight of the Batch Nuclear-norm term over each micro-batch's class scores; 0 leaves it out."""
     jitter: float = Field(default=0.0, ge=0, le=1)
     """Strength of random colour, brightness and position, the same for all frames of a clip."""
     flip: bool = False
@@ -102,7 +105,7 @@ class FinetuneSection(Section):
 class BackboneNode(Section):
     """A network that turns clips into snippet features."""
 
-    model: Annotated[SlowFastConfig | ViViTConfig | CSNConfig, Field(discriminator="name")]
+    model: Annotated[SlowFastConfig | ViViTConfig, Field(discriminator="name")]
     clip: ClipSpec
     checkpoint: str | None = None
     """Weights to start from: a folder written by Talaria."""
@@ -238,6 +241,13 @@ class EnsembleSection(Section):
     """Votes that greedy selection gives away."""
     trials: int = Field(default=40, ge=1)
     """Trials of the inner search over post-processing."""
+    classifiers: Literal["auto", "member", "learned"] = "auto"
+    """Who classifies videos, with postprocess.classification: video. `member`: the recipe's one classifier,
+    on each member's own backbone; logits are fused as maps are, with the members' weights. `learned`: all
+    classifiers on all backbones together, one learned weight each; every member takes what they say. `auto`:
+    `learned` with several classifiers or with clip_logits, else `member`."""
+    clip_logits: bool = False
+    """Whether each backbone's own clip scores, pooled over a video, are one more classifier."""
 
 
 class TrackingSection(Section):
@@ -301,8 +311,7 @@ class RunConfig(Section):
             if wanted not in self.backbones
         ]
         problems += self._proposal_references()
-        if self.postprocess.classification == "video":
-            problems += self._unclassified()
+        problems += self._classifier_problems()
         if self.search is not None:
             problems += self._search_references(self.search)
         if problems:
@@ -343,18 +352,57 @@ class RunConfig(Section):
             ),
         ]
 
+    @property
+    def learns_classifiers(self) -> bool:
+        """Whether the classifiers are an ensemble of their own, with learned weights."""
+        if self.postprocess.classification != "video" or self.ensemble.classifiers == "member":
+            return False
+        several = len(self.classifiers) > 1 or self.ensemble.clip_logits
+        return several or self.ensemble.classifiers == "learned"
+
+    def _classifier_problems(self) -> list[str]:
+        section, several = self.ensemble, len(self.classifiers) > 1
+        if self.postprocess.classification != "video":
+            asked = {"classifiers": section.classifiers == "learned", "clip_logits": section.clip_logits}
+            return [
+                f"ensemble.{field}: has no effect where clip scores label the proposals; expected "
+                "postprocess.classification: video"
+                for field in asked
+                if asked[field]
+            ]
+        if section.classifiers == "member" and (several or section.clip_logits):
+            found = f"{len(self.classifiers)} classifiers" if several else "clip_logits: true"
+            return [f"ensemble.classifiers: found 'member' with {found}; expected 'learned' or 'auto'"]
+        if not self.classifiers and not section.clip_logits:
+            return [
+                "classifiers: found 0; expected one for postprocess.classification: video, several, or "
+                "ensemble.clip_logits: true"
+            ]
+        return self._unclassified() + self._names_taken()
+
     def _unclassified(self) -> list[str]:
-        if len(self.classifiers) != 1:
-            found = f"found {len(self.classifiers)}"
-            return [f"classifiers: {found}; expected one for postprocess.classification: video"]
-        ((name, node),) = self.classifiers.items()
-        covered = set(node.features or self.backbones)
+        """Backbones without a classifier while others have one; without any, clip scores classify all."""
+        covered = {one for node in self.classifiers.values() for one in node.features or self.backbones}
+        single = next(iter(self.classifiers)) if len(self.classifiers) == 1 else None
         return [
-            f"classifiers.{name}.features: {backbone!r} is missing, but {group}.{head} uses it"
+            f"classifiers.{single}.features: {backbone!r} is missing, but {group}.{head} uses it"
+            if single
+            else f"classifiers: none has {backbone!r} among its features, but {group}.{head} uses it"
             for group, nodes in self._heads()[1:]
-            for head, head_node in nodes.items()
-            for backbone in head_node.features or self.backbones
-            if backbone in self.backbones and backbone not in covered
+            for head, node in nodes.items()
+            for backbone in node.features or self.backbones
+            if self.classifiers and backbone in self.backbones and backbone not in covered
+        ]
+
+    def _names_taken(self) -> list[str]:
+        """Classifiers whose folders would be those of another head."""
+        taken = {**dict.fromkeys(self.detectors, "a detector"), **dict.fromkeys(self.refiners, "a refiner")}
+        if self.ensemble.clip_logits:
+            taken[CLIP_LOGITS] = "what ensemble.clip_logits adds"
+        return [
+            f"classifiers.{name}: {taken[name]} has this name, too; expected another one"
+            for name in self.classifiers
+            if name in taken
         ]
 
     def _search_references(self, search: SearchSection) -> list[str]:
