@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from talaria.config.postprocess import PostprocessConfig
 from talaria.config.specs import ClipSpec, DemoSpec
+from talaria_models.backbones.csn.config import CSNConfig
 from talaria_models.backbones.slowfast.config import SlowFastConfig
 from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
@@ -105,7 +106,7 @@ class FinetuneSection(Section):
 class BackboneNode(Section):
     """A network that turns clips into snippet features."""
 
-    model: Annotated[SlowFastConfig | ViViTConfig, Field(discriminator="name")]
+    model: Annotated[SlowFastConfig | ViViTConfig | CSNConfig, Field(discriminator="name")]
     clip: ClipSpec
     checkpoint: str | None = None
     """Weights to start from: a folder written by Talaria."""
