@@ -207,6 +207,7 @@ def _finetuning(
             "clip": plain(node.clip),
         },
         label_smoothing=finetune.label_smoothing,
+        bnm_weight=finetune.bnm_weight,
         start_from=start_from,
     )
     return Training(artifact, job, {"model": node.model, "finetune": finetune, "clip": node.clip})

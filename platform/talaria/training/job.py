@@ -85,6 +85,7 @@ class TrainJob:
         seed: from content: the recipe's seed and the node's name.
         out: absolute folder for metrics and the final model.
         card: facts kept beside the weights (classes, contract, ...), JSON types only.
+        label_smoothing, bnm_weight: of a backbone's loss; a classifier has its own in `model`.
         start_from: folder of a model whose weights it starts from, or None.
     """
 
@@ -97,4 +98,5 @@ class TrainJob:
     out: str
     card: dict[str, Any]
     label_smoothing: float = 0.0
+    bnm_weight: float = 0.0
     start_from: str | None = None

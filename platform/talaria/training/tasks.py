@@ -94,7 +94,7 @@ def _backbone_task(job: TrainJob, model: nn.Module, source: ClipSource) -> Train
         batches = (normalise(batch.to(device), mean, std) for batch in clips)
         recompute_statistics(network, batches)
 
-    criterion = ClipCriterion(job.label_smoothing)
+    criterion = ClipCriterion(job.label_smoothing, job.bnm_weight)
     return TrainingTask(model, dataset, criterion, _from_targets(criterion), forward, finalize)
 
 
@@ -118,7 +118,8 @@ def _head_task(job: TrainJob, model: nn.Module, source: SnippetSource) -> Traini
     labelled = SnippetSource(
         source.folder, tuple(v for v in source.videos if v.annotations), source.num_bins, source.classes
     )
-    return _task(model, SnippetDataset(labelled, classifier_targets), ClassifierCriterion())
+    dataset = SnippetDataset(labelled, classifier_targets)
+    return _task(model, dataset, ClassifierCriterion(config.bnm_weight))
 
 
 def _refiner_task(job: TrainJob, model: nn.Module, source: RefinerSource) -> TrainingTask:
