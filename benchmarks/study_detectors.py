@@ -60,7 +60,7 @@ def of_seed(recipe: Path, home: Path, seed: int) -> dict[str, dict[str, float]]:
     run = home / "runs" / name
     job("full_pipeline", home, "--recipe", recipe, "--set", f"run.name={name}", "--set", f"run.seed={seed}")
     refined = read_json(run / "summary.json")
-    whose = f"tags.talaria.pipeline = '{name}' and tags.talaria.model = 'bmn'"
+    whose = f"tags.talaria.pipeline = '{name}' and tags.talaria.belief = 'maps'"
     job("ensemble", home, "--recipe", run / "recipe.json", "--members", whose)
     maps = read_json(run / "summary.json")
     found: dict[str, dict[str, float]] = defaultdict(dict)

@@ -23,13 +23,13 @@ class ProposalPlan:
 
     Attributes:
         out: absolute folder of the artifact.
-        sources: absolute folders of the generators' raw predictions.
+        sources: for each generator the absolute folders of its raw predictions; a video is in one of them.
         config: how segments are scored and thinned out; what it says of classes does not matter here.
         video_ids: videos to work on, in a fixed order.
     """
 
     out: str
-    sources: tuple[str, ...]
+    sources: tuple[tuple[str, ...], ...]
     config: PostprocessConfig
     video_ids: tuple[str, ...]
 
@@ -40,8 +40,13 @@ class ProposalPlan:
 
     def load(self) -> Callable[[str], VideoProposals]:
         """The generators' predictions."""
-        stores = [RawStore(folder) for folder in self.sources]
-        return lambda video_id: proposed([store.read(video_id) for store in stores], self.config)
+        generators = [
+            {video_id: store for store in map(RawStore, folders) for video_id in store.video_ids}
+            for folders in self.sources
+        ]
+        return lambda video_id: proposed(
+            [found[video_id].read(video_id) for found in generators], self.config
+        )
 
     def write(self, path: Path, rows: list[VideoProposals]) -> None:
         """One shard of proposals."""

@@ -24,7 +24,13 @@ from talaria.search.inner import REFINED_SPACE, SPACE, Space, search_postprocess
 from talaria.seeds import content_seed
 from talaria.store.artifact import RECORD, Artifact
 from talaria.store.files import read_json, write_json
-from talaria.tracking.mlflow_tracker import DEFAULT_FILTER, RunRef
+from talaria.tracking.mlflow_tracker import (
+    BELIEF_TAG,
+    DEFAULT_FILTER,
+    MAPS,
+    REFINED_PROPOSALS,
+    RunRef,
+)
 
 ENSEMBLE = "ensemble.json"
 DETECTIONS = "detections.json"
@@ -73,8 +79,15 @@ def _fuse(session: Session, dataset: Dataset, members: tuple[Member, ...], artif
 
 
 def members_filter(session: Session) -> str:
-    """The recipe's MLflow filter, by default the tag that people set, on runs of this pipeline."""
-    own = f"{DEFAULT_FILTER} and tags.talaria.pipeline = '{session.config.run.name}'"
+    """The recipe's MLflow filter, by default the tag that people set, on runs of this pipeline.
+
+    By default the refiners are the members where the recipe has any, else the detectors.
+    """
+    belief = REFINED_PROPOSALS if session.config.refiners else MAPS
+    own = (
+        f"{DEFAULT_FILTER} and tags.talaria.pipeline = '{session.config.run.name}' "
+        f"and tags.{BELIEF_TAG} = '{belief}'"
+    )
     return session.config.ensemble.members or own
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from talaria.config.fingerprint import fingerprint
 from talaria.log import BOARD
-from talaria.pipeline.graph import HeadNode, detector_heads
+from talaria.pipeline.graph import HeadNode, detector_heads, own_classifier
 from talaria.pipeline.heads import TrainedHeads
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training
@@ -21,7 +21,13 @@ from talaria.store.artifact import Artifact
 from talaria.store.checkpoint import weights_digest
 from talaria.store.feature_store import FeatureStore
 from talaria.store.ledger import Ledger
-from talaria.tracking.mlflow_tracker import MEMBER_TAG, PREDICTIONS_TAG, RunRef
+from talaria.tracking.mlflow_tracker import (
+    BELIEF_TAG,
+    MAPS,
+    MEMBER_TAG,
+    PREDICTIONS_TAG,
+    RunRef,
+)
 
 
 @dataclass(frozen=True)
@@ -42,18 +48,16 @@ class Predicted(Work):
 def predict_missing(
     session: Session, dataset: Dataset, stores: dict[str, FeatureStore], heads: TrainedHeads
 ) -> dict[str, Predicted]:
-    """Predict with every detector whose predictions are not there yet; returns all by name.
-
-    Without refiners the detectors are the ensemble's members. With refiners they predict the training videos
-    too, whose proposals the refiners learn from.
-    """
-    config = session.config
-    subsets = (config.data.train_subset,) if config.refiners else ()
-    subsets = (*subsets, config.data.fit_subset, config.data.judge_subset)
-    detectors = [_member(session, dataset, stores, heads, head, subsets) for head in detector_heads(config)]
+    """Predict with every detector whose predictions are not there yet; returns all by name."""
+    data = session.config.data
+    subsets = (data.fit_subset, data.judge_subset)
+    detectors = [
+        detector_predictions(session, dataset, stores, heads, head, "predict", subsets)
+        for head in detector_heads(session.config)
+    ]
     run_plans(session, "predict", detectors)
     for detector in detectors:
-        session.track_once(detector.artifact, partial(offer, session, detector, member=not config.refiners))
+        session.track_once(detector.artifact, partial(offer, session, detector, MAPS))
     return {detector.artifact.folder.name: detector for detector in detectors}
 
 
@@ -75,26 +79,29 @@ def run_plans(session: Session, stage: str, works: Sequence[Work]) -> None:
             work.artifact.commit(videos=len(work.plan.video_ids))
 
 
-def offer(session: Session, predicted: Predicted, member: bool) -> RunRef:
-    """Say in MLflow where predictions lie, and whether they are a member until a person says otherwise."""
+def offer(session: Session, predicted: Predicted, belief: str) -> RunRef:
+    """Say in MLflow where predictions lie and of which kind they are; a member until a person says no."""
     run = predicted.training.run(session, "train")
     session.tracker.tag(run, PREDICTIONS_TAG, str(predicted.plan.folder))
-    session.tracker.tag(run, MEMBER_TAG, "yes" if member else "no")
+    session.tracker.tag(run, BELIEF_TAG, belief)
+    session.tracker.tag(run, MEMBER_TAG, "yes")
     session.tracker.finish(run)
     return run
 
 
-def _member(
+def detector_predictions(
     session: Session,
     dataset: Dataset,
     stores: dict[str, FeatureStore],
     heads: TrainedHeads,
     head: HeadNode,
+    stage: str,
     subsets: Sequence[str],
 ) -> Predicted:
+    """A detector's predictions of the videos of some subsets; `stage` is the folder that holds them."""
     store = stores[head.backbone]
     ids = with_features(dataset, subsets, Ledger(store.folder))
-    training, classified = heads.detectors[head.name], heads.classifiers.get(head.backbone)
+    training, classified = heads.detectors[head.name], classified_by(session, heads, head.backbone)
     detector = training.artifact.folder
     classifier = classified.artifact.folder if classified else None
     meta = raw_meta(dataset, head.name, subsets, ids)
@@ -104,7 +111,7 @@ def _member(
         "features": store.contract.fingerprint,
         "meta": meta,
     }
-    artifact = session.artifact("predict", head.name, "1", fields)
+    artifact = session.artifact(stage, head.name, "1", fields)
     plan = MemberPlan(
         meta=meta,
         out=str(artifact.folder),
@@ -114,6 +121,12 @@ def _member(
         video_ids=ids,
     )
     return Predicted(artifact, plan, training)
+
+
+def classified_by(session: Session, heads: TrainedHeads, backbone: str) -> Training | None:
+    """The classifier behind the raw predictions on a backbone; None where its clip scores are kept."""
+    head = own_classifier(session.config, backbone)
+    return heads.classifiers[head.name] if head else None
 
 
 def raw_meta(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from talaria.config.fingerprint import fingerprint, plain
 from talaria.ensemble.proposing import ProposalPlan
 from talaria.pipeline.graph import HeadNode, proposal_sources, refiner_heads, used_proposals
 from talaria.pipeline.heads import TrainedHeads
-from talaria.pipeline.predictions import Predicted, Work, offer, raw_meta, run_plans
+from talaria.pipeline.predictions import (
+    Predicted,
+    Work,
+    detector_predictions,
+    offer,
+    raw_meta,
+    run_plans,
+)
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training, run_trainings
 from talaria.pipeline.videos import labelled_videos, with_features
@@ -19,6 +26,7 @@ from talaria.seeds import content_seed
 from talaria.store.checkpoint import weights_digest
 from talaria.store.feature_store import FeatureStore
 from talaria.store.ledger import Ledger
+from talaria.tracking.mlflow_tracker import REFINED_PROPOSALS
 from talaria.training.job import RefinerSource, TrainJob
 
 
@@ -34,7 +42,15 @@ def refine_missing(
     nodes = refiner_heads(config)
     if not nodes:
         return
-    offered = {name: _proposals(session, detectors, name) for name in used_proposals(config)}
+    names = used_proposals(config)
+    sources = {head.name: head for name in names for head in proposal_sources(config, name)}
+    subsets = (config.data.train_subset,)
+    learned_from = {
+        name: detector_predictions(session, dataset, stores, heads, head, "predict_training", subsets)
+        for name, head in sources.items()
+    }
+    run_plans(session, "predict_training", list(learned_from.values()))
+    offered = {name: _proposals(session, (learned_from, detectors), name) for name in names}
     run_plans(session, "proposals", list(offered.values()))
     trainings = {head.name: _training(session, dataset, stores, offered, head) for head in nodes}
     run_trainings(session, "train", list(trainings.values()))
@@ -43,22 +59,23 @@ def refine_missing(
     ]
     run_plans(session, "refine", refined)
     for one in refined:
-        session.track_once(one.artifact, partial(offer, session, one, member=True))
+        session.track_once(one.artifact, partial(offer, session, one, REFINED_PROPOSALS))
 
 
-def _proposals(session: Session, detectors: Mapping[str, Predicted], name: str) -> Work:
-    """One set of proposals, on the videos that all its detectors predicted."""
+def _proposals(session: Session, predicted: Sequence[Mapping[str, Predicted]], name: str) -> Work:
+    """One set of proposals, on the videos that all its detectors predicted, in training subset and others."""
     node, sources = session.config.proposals[name], proposal_sources(session.config, name)
-    members = [detectors[head.name] for head in sources]
-    common = set.intersection(*(set(member.plan.video_ids) for member in members))
-    ids = tuple(video_id for video_id in members[0].plan.video_ids if video_id in common)
+    members = [[works[head.name] for works in predicted] for head in sources]
+    listed = [[video_id for work in works for video_id in work.plan.video_ids] for works in members]
+    common = set.intersection(*map(set, listed))
+    ids = tuple(video_id for video_id in dict.fromkeys(listed[0]) if video_id in common)
     fields = {
-        "members": [member.artifact.fingerprint for member in members],
+        "members": [work.artifact.fingerprint for works in members for work in works],
         "suppression": node.suppression,
         "videos": ids,
     }
     artifact = session.artifact("proposals", name, "1", fields)
-    folders = tuple(str(member.plan.folder) for member in members)
+    folders = tuple(tuple(str(work.plan.folder) for work in works) for works in members)
     return Work(artifact, ProposalPlan(str(artifact.folder), folders, node.suppression, ids))
 
 
@@ -127,7 +144,7 @@ def _predicted(
     training: Training,
 ) -> Predicted:
     data, store = session.config.data, stores[head.backbone]
-    node, classified = session.config.refiners[head.node_name], heads.classifiers.get(head.backbone)
+    node, classified = session.config.refiners[head.node_name], classified_by(session, heads, head.backbone)
     proposals, subsets = offered[node.proposals], (data.fit_subset, data.judge_subset)
     known = set(proposals.plan.video_ids)
     ids = tuple(

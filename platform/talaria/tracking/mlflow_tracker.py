@@ -38,6 +38,9 @@ PREDICTIONS_TAG = "talaria.predictions"
 """Absolute folder of a run's raw predictions."""
 MEMBER_TAG = "talaria.member"
 """`yes` puts a run into the ensemble; a person sets it in the UI."""
+BELIEF_TAG = "talaria.belief"
+"""What the predictions are: an ensemble takes one kind."""
+MAPS, REFINED_PROPOSALS = "maps", "refined proposals"
 DEFAULT_FILTER = f"tags.{MEMBER_TAG} = 'yes'"
 _PRIVATE_TAGS = ("mlflow.", KEY_TAG, PREDICTIONS_TAG, "talaria.folder")
 _PAGE = 1000

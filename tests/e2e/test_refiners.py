@@ -1,0 +1,83 @@
+"""Refiners added to a finished run: only what is new is computed, and new videos go the same way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from by_hand import MICRO, FullRun, Home, MakeHome, stamps
+
+pytestmark = pytest.mark.timeout(400)
+
+REFINERS = f"""
+base: {MICRO}
+proposals:
+  both: {{suppression: {{detections_per_video: 12}}}}
+refiners:
+  tca:
+    model:
+      name: tcanet
+      hidden_dim: 16
+      boundary_dim: 8
+      segment_dim: 16
+      num_heads: 2
+      feedforward_dim: 16
+      num_start_samples: 4
+      num_action_samples: 8
+      num_end_samples: 4
+      num_encoders: 1
+    proposals: both
+    training_proposals: 8
+    optim: &optim {{name: adam, lr: 1.0e-3, epochs: 1, batch_size: 4, micro_batch_size: 2}}
+  rn:
+    model: {{name: refine_network, hidden_dim: 16, head_dim: 16, transformer_heads: 2, num_bins: 4}}
+    proposals: both
+    training_proposals: 8
+    optim: *optim
+"""
+
+
+@pytest.fixture(scope="module")
+def refined(
+    undisturbed: FullRun, make_home: MakeHome, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Home, Path]:
+    """The micro run with two refiners on top, and the recipe."""
+    home, recipe = make_home("refined"), tmp_path_factory.mktemp("recipe") / "refined.yaml"
+    recipe.write_text(REFINERS)
+    shutil.copytree(undisturbed.home.path, home.path, dirs_exist_ok=True)
+    ended = home.run("full_pipeline", recipe=recipe)
+    assert ended.returncode == 0, ended.stderr
+    for stage in ("finetune", "features", "search", "predict"):
+        assert f"{stage}: finished earlier, skipped" in ended.stdout
+    for stage in ("predict_training", "proposals", "refine"):
+        assert f"{stage}: done in" in ended.stdout
+    return home, recipe
+
+
+def test_the_refiners_are_the_members(refined: tuple[Home, Path]) -> None:
+    summary = refined[0].summary()
+    assert [member["name"] for member in summary["members"]] == ["slowfast-rn", "slowfast-tca"]
+    assert 0 <= summary["learned_weights_map"] <= 1
+    assert {"proposal_power", "refined_power"} <= summary["postprocess"].keys()
+
+
+def test_a_second_call_does_nothing(refined: tuple[Home, Path]) -> None:
+    home, recipe = refined
+    before = stamps(home.folder())
+    assert home.run("full_pipeline", recipe=recipe).returncode == 0
+    assert stamps(home.folder()) == before
+
+
+def test_a_new_video_is_detected_as_the_run_detects_it(refined: tuple[Home, Path], tmp_path: Path) -> None:
+    home, _ = refined
+    summary = home.summary()
+    results = json.loads(Path(summary["detections"]).read_text())["results"]
+    video_id = next(name for name, found in results.items() if found)
+    (video,) = home.path.glob(f"demo_data/*/videos/{video_id}.mp4")
+    run, out = str(home.folder()), str(tmp_path / "found")
+    ended = home.run("detect", str(video), "--run", run, "--out", out, recipe=None)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads((tmp_path / "found" / "detections.json").read_text())["results"]
+    assert found == {video_id: results[video_id]}
