@@ -38,7 +38,8 @@ def load_published(model: BMN, state: Mapping[str, Tensor]) -> None:
     """Copy a published state dict into a model of the same sizes, whose `sampling` names its source.
 
     Args:
-        model: `config.sampling` is `start_end` for JJBOY's weights, `duration_start` for mmaction2's.
+        model: `config.sampling` is `start_end` for JJBOY's weights, `duration_start` for mmaction2's; it has
+            neither encoders nor LSTM, as those networks have none.
         state: the checkpoint's `state_dict`, with or without the `module.` prefix.
 
     Raises:
@@ -53,6 +54,11 @@ def load_published(model: BMN, state: Mapping[str, Tensor]) -> None:
         f"{key}: found {tuple(value.shape)}, expected {tuple(own[PARAMETERS[key]].shape)}"
         for key, value in found.items()
         if key in PARAMETERS and value.shape != own[PARAMETERS[key]].shape
+    ]
+    problems += [
+        f"{field}: found {getattr(model.config, field)}, expected 0, since the published networks have none"
+        for field in ("lgte_layers", "lstm_layers")
+        if getattr(model.config, field)
     ]
     if problems:
         raise ValueError("not a BMN checkpoint of these sizes: " + "; ".join(problems))

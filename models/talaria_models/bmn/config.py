@@ -27,6 +27,14 @@ class BMNConfig:
     """Channels after the samples of a candidate are mixed."""
     groups: int = 4
     """Groups of the first temporal convolutions; divides hidden_dim_1d and the feature channels."""
+    lgte_layers: int = 0
+    """Local-Global Temporal Encoders after the temporal convolutions; the 2021 winners used 2."""
+    lgte_heads: int = 8
+    """Heads of each encoder, the first half of them local; divides hidden_dim_1d."""
+    lgte_window: int = 9
+    """Snippets that a local head sees around each snippet; odd."""
+    lstm_layers: int = 0
+    """Layers of a bidirectional LSTM after those, for an even hidden_dim_1d; the 2020 winners used 1 or 2."""
     num_samples: int = 32
     """Samples per candidate segment."""
     num_samples_per_bin: int = 3
@@ -54,6 +62,7 @@ class BMNConfig:
             raise ValueError(
                 f"hidden_dim_1d: found {self.hidden_dim_1d}, expected a multiple of groups={self.groups}"
             )
+        self._check_context()
         if (
             self.num_samples < 1
             or self.num_samples_per_bin < 1
@@ -68,3 +77,21 @@ class BMNConfig:
                 raise ValueError(
                     f"{field}: found {getattr(self, field)}, expected a finite number of at least 0"
                 )
+
+    def _check_context(self) -> None:
+        """The settings of the encoders and of the LSTM."""
+        for field in ("lgte_layers", "lstm_layers"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field}: found {getattr(self, field)}, expected at least 0")
+        if self.lgte_heads < 1 or (self.lgte_layers and self.hidden_dim_1d % self.lgte_heads):
+            raise ValueError(
+                f"lgte_heads: found {self.lgte_heads}, expected a divisor of hidden_dim_1d="
+                f"{self.hidden_dim_1d}"
+            )
+        if self.lgte_window < 1 or self.lgte_window % 2 == 0:
+            raise ValueError(f"lgte_window: found {self.lgte_window}, expected an odd number of at least 1")
+        if self.lstm_layers and self.hidden_dim_1d % 2:
+            raise ValueError(
+                f"hidden_dim_1d: found {self.hidden_dim_1d}, expected an even number: each direction of the "
+                f"LSTM (lstm_layers={self.lstm_layers}) has half of them"
+            )

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.layers.boundary_matching import BoundaryMatching
 from talaria_models.layers.candidate_sampling import SamplingGrid, convert_axes
+from talaria_models.layers.local_global import LocalGlobalEncoder
 from talaria_models.layers.triangle_convolution import convolve_triangle
 
 
@@ -39,18 +41,55 @@ class BMNOutput:
     map_logits_BMDT: Tensor
 
 
+class BidirectionalLSTM(nn.Module):
+    """LSTM along the snippets of each video in both directions, added to its input.
+
+    The 2020 winners add it to the base module without saying how (report, section 1.2); half the channels in
+    each direction and the sum with the input are ours.
+    """
+
+    def __init__(self, channels: int, num_layers: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(channels, channels // 2, num_layers, batch_first=True, bidirectional=True)
+
+    def forward(self, hidden_BHT: Tensor, mask_BT: Tensor | None) -> Tensor:
+        """(B, H, T); zero where the mask is false. The mask is true for the first snippets of each video."""
+        hidden_BTH = hidden_BHT.transpose(1, 2)
+        if mask_BT is None:
+            context_BTH: Tensor = self.lstm(hidden_BTH)[0]
+            return hidden_BHT + context_BTH.transpose(1, 2)
+        # Packed, so that the direction from the end starts at the end of each video.
+        packed = pack_padded_sequence(hidden_BTH, mask_BT.sum(dim=1).cpu(), True, enforce_sorted=False)
+        context_BTH, _ = pad_packed_sequence(
+            self.lstm(packed)[0], batch_first=True, total_length=mask_BT.shape[1]
+        )
+        return hidden_BHT + context_BTH.transpose(1, 2)
+
+
 class BaseModule(nn.Module):
-    """Two grouped temporal convolutions shared by both evaluation modules."""
+    """Two grouped temporal convolutions shared by both evaluation modules, then what sees further.
+
+    Order of the optional parts: encoders, which have local heads of their own and keep the convolutions'
+    resolution, then the LSTM; the reports use one or the other.
+    """
 
     def __init__(self, config: BMNConfig, in_channels: int) -> None:
         super().__init__()
         hidden, groups = config.hidden_dim_1d, config.groups
         self.conv1 = nn.Conv1d(in_channels, hidden, kernel_size=3, padding=1, groups=groups)
         self.conv2 = nn.Conv1d(hidden, hidden, kernel_size=3, padding=1, groups=groups)
+        self.encoders = nn.ModuleList(
+            LocalGlobalEncoder(hidden, num_heads=config.lgte_heads, window=config.lgte_window)
+            for _ in range(config.lgte_layers)
+        )
+        self.lstm = BidirectionalLSTM(hidden, config.lstm_layers) if config.lstm_layers else None
 
     def forward(self, features_BCT: Tensor, mask_BT: Tensor | None) -> Tensor:
         hidden_BHT = _masked(F.relu(self.conv1(features_BCT)), mask_BT)
-        return _masked(F.relu(self.conv2(hidden_BHT)), mask_BT)
+        hidden_BHT = _masked(F.relu(self.conv2(hidden_BHT)), mask_BT)
+        for encoder in self.encoders:
+            hidden_BHT = encoder(hidden_BHT, mask_BT)
+        return hidden_BHT if self.lstm is None else self.lstm(hidden_BHT, mask_BT)
 
 
 class BoundaryHead(nn.Module):
@@ -143,12 +182,18 @@ class BMN(nn.Module):
         """Set every weight.
 
         Conv1d, Conv2d, Linear: weight and bias uniform in +-1/sqrt(fan_in), torch's default, as published.
-        BoundaryMatching: the same for its mixing weights, and its sampling structure.
+        LSTM: uniform in +-1/sqrt(units of a direction), torch's default.
+        BoundaryMatching: as Conv1d for its mixing weights, and its sampling structure.
+        LocalGlobalEncoder: its own table.
         """
         for module in self.modules():
-            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear | nn.LSTM):
                 module.reset_parameters()
             elif isinstance(module, BoundaryMatching):
+                module.init_weights()
+        # After their linear layers, which the loop above has reset.
+        for module in self.modules():
+            if isinstance(module, LocalGlobalEncoder):
                 module.init_weights()
 
     def forward(self, features_BCT: Tensor, mask_BT: Tensor | None = None) -> BMNOutput:
