@@ -36,8 +36,8 @@ class CSNConfig:
     interaction: Literal["reduced", "preserved"] = "reduced"
     norm_eps: float = 1e-3
     dropout: float = 0.5
-    pixel_mean: tuple[float, float, float] = (110.2008 / 255, 100.63983 / 255, 95.99475 / 255)
-    pixel_std: tuple[float, float, float] = (58.14765 / 255, 56.46975 / 255, 55.332195 / 255)
+    pixel_mean: tuple[float, float, float] = (0.43216, 0.394666, 0.37645)
+    pixel_std: tuple[float, float, float] = (0.22803, 0.22145, 0.216989)
 
     def __post_init__(self) -> None:
         check_at_least_one(self, "width")
