@@ -117,8 +117,10 @@ def fused_logits(logits_MVK: FloatArray, weights: Collection[float]) -> FloatArr
             f"classifier weights: found {weight_M.tolist()}, expected a finite number of at least 0 for each "
             f"of {len(logits_MVK)} classifiers"
         )
-    fused: FloatArray = np.tensordot(weight_M, logits_MVK, axes=1)
-    return fused
+    fused_VK: FloatArray = np.zeros(logits_MVK.shape[1:])
+    for weight, logits_VK in zip(weight_M, logits_MVK, strict=True):
+        fused_VK += weight * logits_VK  # one by one: a video rounds alike alone and among others
+    return fused_VK
 
 
 def log_loss(logits_VK: FloatArray, data: ClassifierSet) -> float:

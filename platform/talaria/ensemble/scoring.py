@@ -14,7 +14,7 @@ import numpy as np
 from talaria.config.postprocess import PostprocessConfig
 from talaria.ensemble.fusion import Aligned, align
 from talaria.errors import DataError
-from talaria.evaluation.arrays import Detections, GroundTruth, IntArray
+from talaria.evaluation.arrays import Detections, FloatArray, GroundTruth, IntArray
 from talaria.evaluation.detection import DetectionResult, detection_map
 from talaria.prediction.belief import Belief
 from talaria.prediction.postprocess import postprocess
@@ -47,20 +47,46 @@ class FusionSet:
             )
 
     @classmethod
-    def read(cls, stores: Mapping[str, RawStore], truth: GroundTruth) -> FusionSet:
+    def read(
+        cls,
+        stores: Mapping[str, RawStore],
+        truth: GroundTruth,
+        class_logits: Mapping[str, FloatArray] | None = None,
+    ) -> FusionSet:
         """Every member's predictions of the videos of `truth`.
 
         Args:
             stores: by member name, checked by `talaria.ensemble.members` to be about the same videos.
             truth: may hold a part of these videos only, such as one subset.
+            class_logits: (K,) by video, which all members take; None leaves each its own.
 
         Raises:
-            DataError: predictions that are missing or damaged.
+            DataError: predictions that are missing or damaged, or a video without class logits.
         """
         predicted = set(next(iter(stores.values())).video_ids)
         chosen = [video_id for video_id in truth.video_ids if video_id in predicted]
         predictions = tuple(tuple(store.read(video_id) for store in stores.values()) for video_id in chosen)
-        return cls(tuple(stores), predictions, truth)
+        return cls(tuple(stores), predictions, truth).classified_by(class_logits)
+
+    def classified_by(self, class_logits: Mapping[str, FloatArray] | None) -> FusionSet:
+        """The set with the same (K,) class logits of a video for all members; None leaves each its own.
+
+        Raises:
+            DataError: naming the first video without any, and how many there are.
+        """
+        if class_logits is None:
+            return self
+        unknown = [one[0].video_id for one in self.predictions if one[0].video_id not in class_logits]
+        if unknown:
+            raise DataError(
+                f"classifiers: {len(unknown)} videos with raw predictions were not classified, the first is "
+                f"{unknown[0]}; run jobs/predict.py again"
+            )
+        predictions = tuple(
+            tuple(one.with_class_logits(class_logits[one.video_id][None]) for one in listed)
+            for listed in self.predictions
+        )
+        return replace(self, predictions=predictions)
 
     @property
     def video_ids(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from talaria.features.chunks import frame_chunks
 from talaria.features.extraction import Forward
 from talaria.features.requests import ExtractionPlan
 from talaria.pipeline.fusion import DETECTIONS
+from talaria.pipeline.run_classifiers import RunClassifiers
 from talaria.pipeline.run_models import RunModels
 from talaria.pipeline.summary import SUMMARY
 from talaria.prediction.postprocess import as_results, postprocess
@@ -71,7 +72,9 @@ class RunDetector:
         self._classes: tuple[str, ...] = tuple(learned["classes"])
         self._weights = {name: weight for name, weight in learned["weights"].items() if weight > 0}
         self._models = RunModels(run_folder, config, tuple(self._weights))
-        self._backbones = _by_clips(run_folder, config, self._models.backbones)
+        self._classifiers = _classifiers(run_folder, config, learned)
+        used = self._models.backbones | (self._classifiers.backbones if self._classifiers else set())
+        self._backbones = _by_clips(run_folder, config, used)
 
     def detect(self, video: Path) -> tuple[list[Detection], str]:
         """The detections of one video, best first, and what was wrong with the file, empty if nothing.
@@ -80,7 +83,11 @@ class RunDetector:
             DataError: nothing of the file can be decoded.
         """
         features, note = self._features(video)
-        fused = fuse(self._models.beliefs(video.stem, features), list(self._weights.values()))
+        beliefs = self._models.beliefs(video.stem, features)
+        if self._classifiers:
+            logits_1K = self._classifiers.logits(features)
+            beliefs = [belief.with_class_logits(logits_1K) for belief in beliefs]
+        fused = fuse(beliefs, list(self._weights.values()))
         found = postprocess([fused], self._settings, self._classes)
         return as_results(found, [video.stem], self._classes)[video.stem], note
 
@@ -169,6 +176,15 @@ def _summary(run_folder: Path) -> dict[str, Any]:
     if missing:
         raise ConfigError(f"{path}: has no {', '.join(sorted(missing))}; run jobs/full_pipeline.py again")
     return summary
+
+
+def _classifiers(run_folder: Path, config: RunConfig, summary: dict[str, Any]) -> RunClassifiers | None:
+    """The run's ensemble of classifiers without those of no weight; None where members bring their own."""
+    found = summary.get("classifiers")
+    if found is None:
+        return None
+    weights = {member["name"]: member["weight"] for member in found["members"] if member["weight"] > 0}
+    return RunClassifiers(run_folder, config, weights, len(summary["classes"]))
 
 
 def _by_clips(

@@ -9,6 +9,7 @@ from typing import Any
 
 from talaria.config.fingerprint import fingerprint, plain
 from talaria.config.postprocess import PostprocessConfig
+from talaria.ensemble.classifying import Classified
 from talaria.ensemble.fitting import CrossFit, Fit, Judgement, Tune, bagged, cross_fit, fit, judge
 from talaria.ensemble.members import Member, member_stores, pick_members
 from talaria.ensemble.scoring import FusionSet
@@ -17,6 +18,7 @@ from talaria.evaluation.detection import DetectionResult
 from talaria.evaluation.formats import read_detections, write_detections
 from talaria.evaluation.proposals import average_recall
 from talaria.log import BOARD, Step
+from talaria.pipeline.classifiers import classified_videos, classifier_metrics, classifiers_made_from
 from talaria.pipeline.session import Session
 from talaria.prediction.postprocess import as_results
 from talaria.records import Dataset
@@ -69,13 +71,17 @@ def _fuse(session: Session, dataset: Dataset, members: tuple[Member, ...], artif
     stores = member_stores(members)
     with session.stage("ensemble", ", ".join(short_name(session, member) for member in members)):
         artifact.begin()
-        data = session.config.data
+        data, classes = session.config.data, classified_videos(session, dataset)
         fit_set, judge_set = (
-            FusionSet.read(stores, GroundTruth.of_videos(dataset.subset(name), dataset.classes))
+            FusionSet.read(
+                stores,
+                GroundTruth.of_videos(dataset.subset(name), dataset.classes),
+                classes.logits if classes else None,
+            )
             for name in (data.fit_subset, data.judge_subset)
         )
         outcome = _learn(session, artifact, fit_set, judge_set)
-        _write(session, artifact, members, judge_set, outcome)
+        _write(session, artifact, members, judge_set, outcome, classes)
 
 
 def members_filter(session: Session) -> str:
@@ -113,10 +119,12 @@ class _Outcome:
 
 def _artifact(session: Session, members: tuple[Member, ...]) -> Artifact:
     config = session.config
+    classifiers = classifiers_made_from(session)
     fields = {
         "members": [(member.name, _made_from(member)) for member in members],
         "postprocess": config.postprocess,
-        "ensemble": config.ensemble.model_dump(exclude={"members"}),
+        "ensemble": config.ensemble.model_dump(exclude={"members", "classifiers", "clip_logits"}),
+        **({"classifiers": classifiers} if classifiers else {}),
         "fit_subset": config.data.fit_subset,
         "judge_subset": config.data.judge_subset,
         "seed": config.run.seed,
@@ -170,7 +178,12 @@ def _written(path: Path, judge_set: FusionSet, detections: Detections) -> Detect
 
 
 def _write(
-    session: Session, artifact: Artifact, members: tuple[Member, ...], judge_set: FusionSet, outcome: _Outcome
+    session: Session,
+    artifact: Artifact,
+    members: tuple[Member, ...],
+    judge_set: FusionSet,
+    outcome: _Outcome,
+    classes: Classified | None,
 ) -> None:
     truth, judgement = judge_set.truth, outcome.judgement
     learned = _written(artifact.folder / DETECTIONS, judge_set, judgement.detections)
@@ -202,6 +215,7 @@ def _write(
         "weights": {names[n]: w for n, w in zip(judge_set.members, outcome.released.weights, strict=True)},
         "postprocess": outcome.released.config,
         "classes": truth.classes,
+        **({"classifiers": classes.summary} if classes else {}),
     }
     write_json(artifact.folder / ENSEMBLE, _numbers(result))
     artifact.commit(members=list(names.values()))
@@ -212,14 +226,16 @@ def _track(session: Session, artifact: Artifact) -> RunRef:
     tags = {"talaria.subset": session.config.data.judge_subset}
     params = {"members": list(result["weights"]), "postprocess": result["postprocess"]}
     run = session.child(artifact, "ensemble", params, tags)
-    scores = ("best_member_map", "equal_weights_map", "learned_weights_map", "auc")
+    names = ("best_member_map", "equal_weights_map", "learned_weights_map", "auc")
+    scores = {name: result[name] for name in names}
     weights = {f"weight.{name}": weight for name, weight in result["weights"].items()}
     alone = {f"map.{member['name']}": member["average_map"] for member in result["members"]}
-    session.tracker.metrics(run, {**{name: result[name] for name in scores}, **weights, **alone})
+    classifying, each_classifier = classifier_metrics(result)
+    session.tracker.metrics(run, {**scores, **weights, **alone, **classifying, **each_classifier})
     for name in (ENSEMBLE, DETECTIONS):
         session.tracker.artifact(run, artifact.folder / name)
     session.tracker.finish(run)
-    session.tracker.metrics(session.parent, {name: result[name] for name in scores})
+    session.tracker.metrics(session.parent, {**scores, **classifying})
     session.tracker.finish(session.parent)
     return run
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from talaria.config.schema import BackboneNode, ClassifierNode, DetectorNode, RefinerNode, RunConfig
+from talaria.config.schema import (
+    CLIP_LOGITS,
+    BackboneNode,
+    ClassifierNode,
+    DetectorNode,
+    RefinerNode,
+    RunConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,23 @@ def used_proposals(config: RunConfig) -> list[str]:
 def classifier_heads(config: RunConfig) -> list[HeadNode]:
     """Every classifier on every backbone that it names; none where clip scores classify the proposals."""
     return _heads(config, config.classifiers) if config.postprocess.classification == "video" else []
+
+
+def clip_classifiers(config: RunConfig) -> list[HeadNode]:
+    """Every backbone as a classifier by itself, through its clip scores."""
+    return [HeadNode(backbone, CLIP_LOGITS) for backbone in config.backbones]
+
+
+def classifier_members(config: RunConfig) -> list[HeadNode]:
+    """The ensemble of classifiers; empty where each member is classified by the one on its own backbone."""
+    if not config.learns_classifiers:
+        return []
+    return [*classifier_heads(config), *(clip_classifiers(config) if config.ensemble.clip_logits else ())]
+
+
+def own_classifier(config: RunConfig, backbone: str) -> HeadNode | None:
+    """What classifies raw predictions on a backbone: the first classifier there; None for its clip scores."""
+    return next((head for head in classifier_heads(config) if head.backbone == backbone), None)
 
 
 def clip_group(node: BackboneNode) -> tuple[object, ...]:

@@ -34,7 +34,7 @@ class TrainedHeads:
     """What was trained.
 
     Attributes:
-        classifiers: the classifier of each backbone.
+        classifiers: each classifier by its name.
         detectors: each detector by its name.
     """
 
@@ -104,8 +104,7 @@ def train_missing(
 ) -> TrainedHeads:
     """Stage `train`: every classifier and every detector that is not there yet."""
     classifiers = {
-        head.backbone: _classifier(session, dataset, stores, head)
-        for head in classifier_heads(session.config)
+        head.name: _classifier(session, dataset, stores, head) for head in classifier_heads(session.config)
     }
     detectors = {
         head.name: _detector(session, dataset, stores, head, nodes[head.node_name])

@@ -12,6 +12,7 @@ from talaria.pipeline.heads import TrainedHeads
 from talaria.pipeline.predictions import (
     Predicted,
     Work,
+    classified_by,
     detector_predictions,
     offer,
     raw_meta,

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from talaria.config.schema import RunConfig
 from talaria.pipeline.backbones import cut_missing_clips, extract_missing, finetune_missing
+from talaria.pipeline.classifiers import classify_missing
 from talaria.pipeline.data import prepare_dataset
 from talaria.pipeline.fusion import fuse_and_judge
 from talaria.pipeline.heads import search_missing, train_missing
@@ -67,6 +68,7 @@ def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
     yield "search"
     heads = train_missing(session, dataset, stores, nodes)
     yield "train"
+    classify_missing(session, dataset, stores, heads)
     detectors = predict_missing(session, dataset, stores, heads)
     yield "predict"
     refine_missing(session, dataset, stores, heads, detectors)

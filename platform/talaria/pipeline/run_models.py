@@ -13,8 +13,8 @@ from talaria.ensemble.proposing import proposed
 from talaria.errors import ConfigError
 from talaria.pipeline.graph import (
     HeadNode,
-    classifier_heads,
     detector_heads,
+    own_classifier,
     proposal_sources,
     refiner_heads,
 )
@@ -101,8 +101,8 @@ class RunModels:
         )
 
     def _classifier(self, backbone: str) -> Path | None:
-        named = {node.backbone: self._folder / "train" / node.name for node in classifier_heads(self._config)}
-        return named.get(backbone)
+        head = own_classifier(self._config, backbone)
+        return self._folder / "train" / head.name if head else None
 
 
 def _as_stored(raw: RawPrediction) -> RawPrediction:

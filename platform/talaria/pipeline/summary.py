@@ -54,6 +54,8 @@ def show_summary(session: Session) -> None:
     summary: dict[str, Any] = read_json(session.folder / SUMMARY)
     console.print()
     console.print(_members(summary))
+    if "classifiers" in summary:
+        console.print(_classifiers(summary["classifiers"], summary["subset"]))
     if summary["failed_videos"]:
         console.print(_failed(summary["failed_videos"]))
     spent = ", ".join(f"{name} {duration_text(s)}" for name, s in summary["seconds"].items())
@@ -83,6 +85,21 @@ def _members(summary: dict[str, Any]) -> Table:
     table.add_row("equal weights", *_percent(summary["equal_weights_map"]), "")
     learned = _percent(summary["learned_weights_map"], summary["learned_map_at_50"])
     table.add_row("learned weights", *learned, "", style="bold")
+    return table
+
+
+def _classifiers(found: dict[str, Any], subset: str) -> Table:
+    title = f"videos of {subset} whose best class is right (top-1), in %"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column, justify in (("", "left"), ("top-1", "right"), ("weight", "right")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for member in found["members"]:
+        table.add_row(member["name"], f"{100 * member['top_1']:.2f}", f"{member['weight']:.3f}")
+    table.add_section()
+    table.add_row("best classifier", f"{100 * found['best_top_1']:.2f}", "")
+    table.add_row("equal weights", f"{100 * found['equal_top_1']:.2f}", "")
+    chosen = {"learned": "", "equal": " (equal)", "single": " (one model)"}[found["choice"]]
+    table.add_row(f"learned weights{chosen}", f"{100 * found['learned_top_1']:.2f}", "", style="bold")
     return table
 
 

@@ -33,6 +33,10 @@ class Belief(Protocol):
         """One row for the whole video, or rows spread evenly over it."""
         ...
 
+    def with_class_logits(self, class_logits_RK: NDArray[np.floating]) -> Belief:
+        """The same with other class logits."""
+        ...
+
     def candidates(self, config: PostprocessConfig) -> tuple[FloatArray, FloatArray]:
         """(P, 2) segments as fractions of the video and (P,) scores at or above 0, the best first."""
         ...

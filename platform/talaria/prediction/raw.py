@@ -9,7 +9,7 @@ K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -62,6 +62,10 @@ class RawPrediction:
     def num_snippets(self) -> int:
         """T."""
         return len(self.start_T)
+
+    def with_class_logits(self, class_logits_RK: NDArray[np.floating]) -> RawPrediction:
+        """The same with other class logits."""
+        return replace(self, class_logits_RK=class_logits_RK)
 
     def candidates(self, config: PostprocessConfig) -> tuple[FloatArray, FloatArray]:
         """The best segments of the map, scored by the powers of `config`."""

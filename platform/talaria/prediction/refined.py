@@ -5,7 +5,7 @@ Letters: P proposals, R rows of logits, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,10 @@ class RefinedPrediction:
         if (self.segments_P2[:, 1] < self.segments_P2[:, 0]).any():
             raise ValueError("segments_P2: holds a segment whose end precedes its start")
         check_duration(self.duration_s)
+
+    def with_class_logits(self, class_logits_RK: NDArray[np.floating]) -> RefinedPrediction:
+        """The same with other class logits."""
+        return replace(self, class_logits_RK=class_logits_RK)
 
     def candidates(self, config: PostprocessConfig) -> tuple[FloatArray, FloatArray]:
         """The refined segments; score = generator's ^ proposal_power * refiner's ^ refined_power."""
