@@ -72,7 +72,7 @@ class DataSection(Section):
 class OptimSection(Section):
     """How one model is trained. The recipe fixes the global batch; the workers share it."""
 
-    name: Literal["adamw", "sgd"] = "adamw"
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)

@@ -1,0 +1,70 @@
+"""Every recipe of jobs/recipes loads, survives its JSON, and all its models can be built without memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from talaria.config.loading import load_recipe, load_resolved, save_resolved
+from talaria.config.schema import RunConfig
+from talaria.pipeline.graph import classifier_heads, detector_heads, proposal_sources, refiner_heads
+from talaria_models.registry import build
+
+RECIPES = sorted((Path(__file__).resolve().parents[3] / "jobs" / "recipes").glob("*.yaml"))
+NUM_CLASSES = 200
+
+
+def feature_dim(backbone: nn.Module) -> int:
+    """Channels that one clip of a backbone gives, found by asking it on the meta device."""
+    return int(backbone.feature_dim)
+
+
+def models(config: RunConfig) -> Iterator[tuple[str, nn.Module]]:
+    """Every network of a recipe, with HACS's number of classes."""
+    channels: dict[str, int] = {}
+    for name, node in config.backbones.items():
+        clip = node.clip
+        sizes = {"num_frames": clip.num_frames, "height": clip.height, "width": clip.width}
+        network = build(node.model, num_classes=NUM_CLASSES + 1, **sizes)
+        channels[name] = feature_dim(network)
+        yield name, network
+    nodes: dict[str, Any] = {**config.detectors, **config.refiners}
+    for head in (*detector_heads(config), *refiner_heads(config)):
+        yield head.name, build(nodes[head.node_name].model, in_channels=channels[head.backbone])
+    for head in classifier_heads(config):
+        sizes = {"in_channels": channels[head.backbone], "num_classes": NUM_CLASSES}
+        yield head.name, build(config.classifiers[head.node_name].model, **sizes)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_loads_and_its_models_are_built_on_the_meta_device(path: Path, tmp_path: Path) -> None:
+    sources = ("data.videos=/v", "data.annotations=/a.json") if path.stem == "asl_tiny" else ()
+    config = load_recipe(path, list(sources))
+    save_resolved(config, tmp_path / "recipe.json")
+    assert load_resolved(tmp_path / "recipe.json") == config
+    with torch.device("meta"):
+        built = dict(models(config))
+    assert all(parameter.is_meta for network in built.values() for parameter in network.parameters())
+    assert all(proposal_sources(config, name) for name in config.proposals)
+
+
+def test_the_winning_graphs_have_the_reports_numbers() -> None:
+    folder = RECIPES[0].parent
+    first, second = (load_recipe(folder / f"hacs_{year}.yaml", []) for year in (2020, 2021))
+    assert [node.model.num_snippets for node in first.detectors.values()] == [256, 200, 180, 160, 200, 200]
+    assert [node.model.lstm_layers for node in first.detectors.values()] == [0, 0, 0, 0, 1, 2]
+    assert all(node.model.tiou_thresholds == (0.5, 0.6, 0.7) for node in first.refiners.values())  # type: ignore[union-attr]
+    assert {name: len(refiner_heads(config)) for name, config in (("2020", first), ("2021", second))} == {
+        "2020": 5,
+        "2021": 3,
+    }
+    tcanet, bmn = second.refiners["tcanet"], second.detectors["bmn200"]
+    assert (tcanet.optim.lr, tcanet.optim.batch_size, tcanet.optim.epochs) == (1.6e-3, 64, 10)
+    assert (bmn.optim.lr, bmn.optim.batch_size, bmn.model.lgte_layers) == (1e-3, 128, 2)
+    assert (second.postprocess.low, second.postprocess.high, second.postprocess.alpha) == (0.25, 0.9, 0.4)
+    assert second.postprocess.boundary_power == second.proposals["ensemble"].suppression.boundary_power == 0.0
