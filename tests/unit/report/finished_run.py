@@ -34,21 +34,31 @@ DETECTOR = {
 }
 
 
-def config_of(name: str) -> RunConfig:
-    """A recipe of one backbone, one classifier and two detectors."""
+def config_of(name: str, several: bool = False) -> RunConfig:
+    """A recipe of one backbone, one classifier or an ensemble of several, and two detectors."""
+    transformer = {"head": "transformer", "hidden_dim": 4, "num_heads": 2, "mlp_dim": 4}
+    more = {"transformer": {"model": transformer, "num_bins": 4}} if several else {}
     tree = {
         "run": {"name": name},
         "data": {"generate": {"seed": 1}},
         "backbones": {"tiny": {"model": SLOWFAST, "clip": CLIP, "chunk_clips": 2}},
-        "classifiers": {"video": {"model": {"hidden_dim": 4}, "num_bins": 4}},
+        "classifiers": {"video": {"model": {"hidden_dim": 4}, "num_bins": 4}, **more},
+        "ensemble": {"clip_logits": several},
         "detectors": {"one": DETECTOR, "two": DETECTOR},
     }
     return validated(tree, "test")
 
 
-def make_run(folder: Path, weights: dict[str, float]) -> Path:
-    """Everything of a finished run that detection reads."""
-    config = config_of(folder.name)
+def make_run(
+    folder: Path, weights: dict[str, float], classifier_weights: dict[str, float] | None = None
+) -> Path:
+    """Everything of a finished run that detection reads.
+
+    Args:
+        weights: of the members.
+        classifier_weights: of an ensemble of classifiers: `tiny-video`, `tiny-transformer` and `tiny-clips`.
+    """
+    config = config_of(folder.name, several=classifier_weights is not None)
     folder.mkdir(parents=True)
     save_resolved(config, folder / "recipe.json")
     backbone = config.backbones["tiny"]
@@ -71,9 +81,12 @@ def make_run(folder: Path, weights: dict[str, float]) -> Path:
         out = folder / "train" / f"tiny-{name}"
         _save(out, node.model, {"in_channels": channels}, {**card, "num_bins": 8})
     sizes = {"in_channels": channels, "num_classes": 2}
-    classifier = config.classifiers["video"].model
-    _save(folder / "train" / "tiny-video", classifier, sizes, {**card, "num_bins": 4})
+    for name, node in config.classifiers.items():
+        _save(folder / "train" / f"tiny-{name}", node.model, sizes, {**card, "num_bins": 4})
     summary = {"weights": weights, "classes": CLASSES, "postprocess": plain(PostprocessConfig())}
+    if classifier_weights is not None:
+        members = [{"name": name, "weight": weight} for name, weight in classifier_weights.items()]
+        summary["classifiers"] = {"members": members}
     write_json(folder / "summary.json", summary)
     return folder
 
