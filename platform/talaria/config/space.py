@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from talaria.config.fingerprint import flattened
+from talaria.config.nodes import DetectorNode
 from talaria.config.problems import Problem, problems_of, shown
-from talaria.config.schema import DetectorNode, Distribution, RunConfig
+from talaria.config.schema import Distribution, RunConfig
 from talaria.config.setting_types import alternatives, type_at
 from talaria.errors import ConfigError
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from talaria.config.fingerprint import fingerprint, plain
-from talaria.config.schema import BackboneNode, FinetuneSection
+from talaria.config.nodes import BackboneNode, FinetuneSection
 from talaria.data.timebase import clip_start_idx
 from talaria.features.clips import ClipPlan, made_clips, make_clips
 from talaria.features.extraction import extract

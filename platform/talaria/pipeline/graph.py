@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from talaria.config.schema import (
-    CLIP_LOGITS,
-    BackboneNode,
-    ClassifierNode,
-    DetectorNode,
-    RefinerNode,
-    RunConfig,
-)
+from talaria.config.nodes import BackboneNode, ClassifierNode, DetectorNode, RefinerNode
+from talaria.config.schema import CLIP_LOGITS, RunConfig
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from talaria.cluster.connect import Capacity
 from talaria.config.fingerprint import fingerprint, plain
-from talaria.config.schema import DetectorNode
+from talaria.config.nodes import DetectorNode
 from talaria.config.space import with_values
 from talaria.log import BOARD, following
 from talaria.pipeline.graph import HeadNode, classifier_heads, detector_heads

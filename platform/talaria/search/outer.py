@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from talaria.config.schema import DetectorNode, Distribution, SearchSection
+from talaria.config.nodes import DetectorNode
+from talaria.config.schema import Distribution, SearchSection
 from talaria.config.space import with_values
 from talaria.errors import StageError
 from talaria.evaluation.arrays import GroundTruth

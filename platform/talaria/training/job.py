@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from talaria.config.schema import OptimSection
+from talaria.config.nodes import OptimSection
 from talaria.config.specs import ClipSpec
 from talaria.records import Annotation
 from talaria_models.registry import ModelConfig

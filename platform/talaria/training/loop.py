@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from talaria.config.schema import OptimSection
+from talaria.config.nodes import OptimSection
 from talaria.errors import StageError
 from talaria.seeds import content_seed
 from talaria.store.checkpoint import SavedModel, load_state, load_weights, save_model, save_state

@@ -60,8 +60,8 @@ ONE_MISTAKE: list[tuple[dict[str, Any], str]] = [
         "detectors.bmn.optim.lr: found NaN; expected a finite number",
     ),
     (
-        {"detectors/bmn/optim": {"name": "adam"}},
-        "detectors.bmn.optim.name: found 'adam'; expected 'adamw' or 'sgd'",
+        {"detectors/bmn/optim": {"name": "adan"}},
+        "detectors.bmn.optim.name: found 'adan'; expected 'adamw', 'adam' or 'sgd'",
     ),
     ({"detectors/bmn/optim": [1]}, "detectors.bmn.optim: found [1]; expected a section with name, lr, "),
     ({"detectors/bmn/features": "slowfast"}, "detectors.bmn.features: found 'slowfast'; expected a list"),
@@ -89,6 +89,28 @@ ONE_MISTAKE: list[tuple[dict[str, Any], str]] = [
     (
         {"detectors/bmn/features": ["slow"]},
         "detectors.bmn.features: 'slow' is no backbone; expected one of slowfast",
+    ),
+    (
+        {"proposals": {"all": {"members": ["slowfast-bmm"]}}},
+        "proposals.all.members: 'slowfast-bmm' is no detector on its backbone; expected one of slowfast-bmn,",
+    ),
+    (
+        {"refiners": {"tca": {"model": {"name": "tcanet"}, "proposals": "all"}}},
+        "refiners.tca.proposals: 'all' is unknown; expected an entry of proposals, which the recipe lacks",
+    ),
+    (
+        {"proposals": {"all": {}}, "refiners": {"bmn": {"model": {"name": "tcanet"}, "proposals": "all"}}},
+        "refiners.bmn: a detector has this name, too; expected another one",
+    ),
+    (
+        {
+            "proposals": {"all": {}, "one": {"members": ["slowfast-bmn"]}},
+            "refiners": {
+                "a": {"model": {"name": "tcanet"}, "proposals": "all"},
+                "b": {"model": {"name": "refine_network"}, "proposals": "one"},
+            },
+        },
+        "refiners: found several values of proposals or stages; expected one for all",
     ),
     ({"classifiers": {}}, "classifiers: found 0; expected one for postprocess.classification: video"),
     ({"data": {}}, "data.videos: not set; expected data.videos and data.annotations, or data.generate"),

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from talaria.config.loading import validated
+from talaria.config.nodes import OptimSection
 from talaria.config.overrides import Tree, merged
-from talaria.config.schema import OptimSection, RunConfig
+from talaria.config.schema import RunConfig
 from unit.report.scored_files import ROOT, job
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_training import BMN, HEADS, OPTIM, DyingContext, KilledError, LocalContext, curve, job, losses
 
-from talaria.config.schema import OptimSection
+from talaria.config.nodes import OptimSection
 from talaria.errors import DataError, StageError
 from talaria.store.checkpoint import load_model, read_card, save_model, weights_digest
 from talaria.store.feature_store import FeatureStore

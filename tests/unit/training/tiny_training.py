@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from talaria.config.schema import OptimSection
+from talaria.config.nodes import OptimSection
 from talaria.config.specs import ClipSpec
 from talaria.records import Annotation
 from talaria.seeds import content_seed

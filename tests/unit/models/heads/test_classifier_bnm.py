@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from talaria.config.schema import ClassifierNode
+from talaria.config.nodes import ClassifierNode
 from talaria.training.batches import BatchPlan
 from talaria_models.backbones.criterion import ClipCriterion
 from talaria_models.base import ClipOutput

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from talaria.config.schema import ClassifierNode
+from talaria.config.nodes import ClassifierNode
 from talaria_models import registry
 from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.classifier.criterion import ClassifierCriterion

@@ -1,0 +1,127 @@
+"""The nodes of a recipe's graph, from backbones to refiners, and how each is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from talaria.config.postprocess import PostprocessConfig
+from talaria.config.specs import ClipSpec
+from talaria_models.backbones.csn.config import CSNConfig
+from talaria_models.backbones.slowfast.config import SlowFastConfig
+from talaria_models.backbones.vivit.config import ViViTConfig
+from talaria_models.bmn.config import BMNConfig
+from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.refine_network.config import RefineNetworkConfig
+from talaria_models.tcanet.config import TCANetConfig
+
+NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class Section(BaseModel):
+    """A part of the recipe: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class OptimSection(Section):
+    """How one model is trained. The recipe fixes the global batch; the workers share it."""
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """For sgd."""
+    epochs: int = Field(default=10, ge=1)
+    warmup_epochs: float = Field(default=0.5, ge=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    batch_size: int = Field(default=16, ge=1)
+    """Samples of one optimiser step over all workers."""
+    micro_batch_size: int = Field(default=16, ge=1)
+    """Samples of one forward pass; batch-norm statistics are taken over these."""
+    grad_clip: float = Field(default=5.0, gt=0)
+    """Largest norm of the gradient."""
+
+
+class FinetuneSection(Section):
+    """Fine-tuning a backbone on labelled clips of the training subset (C+1 classes)."""
+
+    clips_per_segment: int = Field(default=8, ge=1)
+    background_clips_per_video: int = Field(default=8, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    bnm_weight: float = Field(default=0.0, ge=0)
+    """Weight of the Batch Nuclear-norm term over each micro-batch's class scores; 0 leaves it out."""
+    jitter: float = Field(default=0.0, ge=0, le=1)
+    """Strength of random colour, brightness and position, the same for all frames of a clip."""
+    flip: bool = False
+    """Mirror half of the clips; wrong where left and right are different classes."""
+    optim: OptimSection = OptimSection()
+
+
+class BackboneNode(Section):
+    """A network that turns clips into snippet features."""
+
+    model: Annotated[SlowFastConfig | ViViTConfig | CSNConfig, Field(discriminator="name")]
+    clip: ClipSpec
+    checkpoint: str | None = None
+    """Weights to start from: a folder written by Talaria."""
+    finetune: FinetuneSection | None = FinetuneSection()
+    """null extracts with the weights of `checkpoint` as they are."""
+    feature_dtype: Literal["float16", "float32"] = "float16"
+    chunk_clips: int = Field(default=16, ge=1)
+    """Clips that travel and are computed together; the last chunk of a video is padded."""
+
+    @model_validator(mode="after")
+    def _weights(self) -> BackboneNode:
+        if self.finetune is None and self.checkpoint is None:
+            raise ValueError("finetune: null needs checkpoint to be set, or features would be random")
+        return self
+
+
+class ClassifierNode(Section):
+    """Video-level classes from stored features; one is trained for every backbone named."""
+
+    model: ClassifierConfig = ClassifierConfig()
+    features: tuple[NodeName, ...] = ()
+    """Names of backbones; empty means all."""
+    num_bins: int = Field(default=64, ge=1)
+    """Snippets to which a video is resized before classification."""
+    optim: OptimSection = OptimSection()
+
+
+class DetectorNode(Section):
+    """A proposal generator; one is trained for every backbone named. Each is an ensemble member."""
+
+    model: BMNConfig
+    features: tuple[NodeName, ...] = ()
+    """Names of backbones; empty means all."""
+    optim: OptimSection = OptimSection()
+
+
+class ProposalsNode(Section):
+    """Proposals that refiners start from: those of one detector, or of several fused with equal weights."""
+
+    members: tuple[NodeName, ...] = ()
+    """Detectors on their backbones, such as `slowfast-bmn200`; empty means all of the recipe."""
+    suppression: PostprocessConfig = PostprocessConfig(detections_per_video=100)
+    """How segments are scored and thinned out; `detections_per_video` proposals are kept of each video.
+    What it says of classes is not used."""
+
+
+class RefinerNode(Section):
+    """A network that moves and scores proposals; one is trained for every backbone named. Where a recipe has
+    refiners, they are the ensemble's members."""
+
+    model: Annotated[TCANetConfig | RefineNetworkConfig, Field(discriminator="name")]
+    proposals: NodeName
+    """Name of an entry of `proposals`."""
+    features: tuple[NodeName, ...] = ()
+    """Names of backbones; empty means all."""
+    training_proposals: int = Field(default=64, ge=1)
+    """Best proposals of a video that are trained on."""
+    max_snippets: int = Field(default=4096, ge=1)
+    """Features keep their own rate; only videos with more snippets are resized to this many."""
+    stages: Literal["last", "all"] = "last"
+    """Whose segments become candidates: the last stage's alone, or those of every stage."""
+    optim: OptimSection = OptimSection()
