@@ -1,7 +1,9 @@
 """An ensemble of video classifiers: one weight per model, multiplied with its logits before the softmax.
 
 Learned weights are one of three candidates, beside equal ones and the best model alone; cross-validation on
-the videos to fit on chooses. With few videos equal weights are hard to beat, and then they are kept.
+the videos to fit on chooses. With few videos equal weights are hard to beat, and then they are kept. One
+model alone must win beyond chance: the best of several looks better on few videos than it is, and errors
+that the others would have evened out come back.
 
 Source: 2020 winners' report (arXiv 2006.07520), section 2.1; regularisation and choice are ours.
 
@@ -35,7 +37,7 @@ class ClassifierWeights:
         members: names of the models.
         weights: one per model, at or above 0. Their sum is free: it says how sure the fused scores are.
         choice: which candidate they are.
-        losses: cross-validated log-loss of every candidate in nats; of two equal ones the first was taken.
+        losses: cross-validated log-loss of every candidate in nats.
         strength: pull towards equal weights behind the learned candidate, in videos.
         fitted_on: ids of the labelled videos.
     """
@@ -59,11 +61,12 @@ class CrossFusion:
 def learned_weights(
     data: ClassifierSet, *, folds: int, judged: Collection[str] = (), video_ids: Collection[str] | None = None
 ) -> ClassifierWeights:
-    """Equal weights, the best model alone or learned weights, whichever cross-validates best.
+    """Equal weights or learned ones, whichever cross-validates better, or the best model alone if far better.
 
     Learned weights minimise the log-loss on the videos to fit on, pulled towards equal ones as strongly as
     cross-validates best; their sum is learned, too, which with one model is temperature scaling. Equal
-    weights are 1 / M each, the best model alone has weight 1. Of equally good ones the first stays.
+    weights are 1 / M each, the best model alone has weight 1; it is taken where its log-loss is less by more
+    than one standard error of the difference. Of equally good ones the first stays.
 
     Args:
         data: logits and labels.
@@ -82,9 +85,10 @@ def learned_weights(
     candidates = _candidates(known, strength)
     if not any(candidates["learned"]):  # no model beats even scores; weights of zero could not rank classes
         del candidates["learned"]
-    choice = min(candidates, key=lambda name: losses[name])
+    choice = _chosen({name: losses[name] for name in candidates})
+    means: dict[Choice, float] = {name: float(loss_V.mean()) for name, loss_V in losses.items()}
     return ClassifierWeights(
-        data.members, tuple(candidates[choice].tolist()), choice, losses, strength, known.video_ids
+        data.members, tuple(candidates[choice].tolist()), choice, means, strength, known.video_ids
     )
 
 
@@ -133,16 +137,29 @@ def log_loss(logits_VK: FloatArray, data: ClassifierSet) -> float:
     return float(video_losses(logits_VK, data.targets).sum() / num_labelled)
 
 
-def _cross_validated(data: ClassifierSet, folds: int) -> tuple[dict[Choice, float], float]:
-    """Mean loss of every candidate on videos that it did not see, and the best strength."""
-    sums = np.zeros(2 + len(STRENGTHS))
+def _chosen(losses: dict[Choice, FloatArray]) -> Choice:
+    """The candidate to take, given its (V,) losses.
+
+    Source: the rule of one standard error (Breiman, Friedman, Olshen, Stone 1984, Classification and
+    Regression Trees), here for one model alone against the better ensemble.
+    """
+    ensembles: list[Choice] = [name for name in losses if name != "single"]
+    best = min(ensembles, key=lambda name: float(losses[name].mean()))
+    gain_V = losses[best] - losses["single"]
+    chance = float(gain_V.std(ddof=1)) / len(gain_V) ** 0.5
+    return "single" if gain_V.mean() > chance else best
+
+
+def _cross_validated(data: ClassifierSet, folds: int) -> tuple[dict[Choice, FloatArray], float]:
+    """(V,) losses of every candidate, each on videos that it did not see, and the best strength."""
+    parts = []
     for part in folds_of(data.video_ids, _checked_folds(folds)):
         seen, held = data.within(set(data.video_ids) - set(part)), data.within(part)
         tried = [_equal(seen), _single(seen), *_learned(seen, STRENGTHS)]
-        sums += [video_losses(fused_logits(held.logits_MVK, one), held.targets).sum() for one in tried]
-    equal, single, *learned = (sums / len(data.video_ids)).tolist()
-    best = int(np.argmin(learned))
-    return {"equal": equal, "single": single, "learned": learned[best]}, STRENGTHS[best]
+        parts.append([video_losses(fused_logits(held.logits_MVK, one), held.targets) for one in tried])
+    equal_V, single_V, *learned = np.concatenate(parts, axis=1)
+    best = int(np.argmin([loss_V.mean() for loss_V in learned]))
+    return {"equal": equal_V, "single": single_V, "learned": learned[best]}, STRENGTHS[best]
 
 
 def _candidates(data: ClassifierSet, strength: float) -> dict[Choice, FloatArray]:
