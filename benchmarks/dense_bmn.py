@@ -8,6 +8,7 @@ rows and Y columns of the map in the axes of the sampling grid.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,19 +18,28 @@ from talaria_models.bmn.model import BMN, BMNOutput
 from talaria_models.layers.boundary_matching import BoundaryMatching
 from talaria_models.layers.candidate_sampling import convert_axes
 
+LARGEST_SAMPLES = 2**31 - 1
+"""Bytes of samples in one convolution: from 2 GiB on oneDNN falls back to plain loops, many times as slow."""
+
 
 class DenseMatching(nn.Module):
-    """Mask product, Conv3d, ReLU and pointwise convolution."""
+    """Mask product, Conv3d, ReLU and pointwise convolution.
 
-    mask: Tensor
+    Samples of 2 GiB and more go through the convolution in parts, by rows of the map and by videos: the same
+    arithmetic, for a yardstick that is not slow by accident.
+    """
 
     def __init__(self, matching: BoundaryMatching, reduction: nn.Linear) -> None:
         super().__init__()
         self.grid = matching.grid
         size, num_samples = self.grid.num_snippets, self.grid.num_samples
         in_channels, _, hidden = matching.mixing_CNH.shape
-        mask = torch.from_numpy(dense_mask(self.grid)).reshape(size, -1)
-        self.register_buffer("mask", mask, persistent=False)
+        video_bytes = 4 * in_channels * num_samples * size * size
+        self.num_parts = -(-video_bytes // LARGEST_SAMPLES)
+        self.videos_at_once = max(LARGEST_SAMPLES // video_bytes, 1)
+        for part, rows in enumerate(np.array_split(dense_mask(self.grid), self.num_parts, axis=2)):
+            mask = torch.from_numpy(np.ascontiguousarray(rows)).reshape(size, -1)
+            self.register_buffer(f"mask{part}", mask, persistent=False)
         self.mix = nn.Conv3d(in_channels, hidden, (num_samples, 1, 1))
         self.reduce = nn.Conv2d(hidden, reduction.out_features, 1)
         with torch.no_grad():
@@ -40,10 +50,16 @@ class DenseMatching(nn.Module):
 
     def forward(self, features_BCT: Tensor) -> Tensor:
         """(B, H, X, Y) before the second ReLU."""
-        size = self.grid.num_snippets
-        samples = (features_BCT @ self.mask).unflatten(2, (self.grid.num_samples, size, size))
-        reduced_BHXY: Tensor = self.reduce(F.relu(self.mix(samples)).squeeze(2))
+        mixed = [self._mixed(videos) for videos in features_BCT.split(self.videos_at_once)]
+        reduced_BHXY: Tensor = self.reduce(F.relu(torch.cat(mixed)))
         return reduced_BHXY
+
+    def _mixed(self, features_BCT: Tensor) -> Tensor:
+        """(B, H, X, Y) before the first ReLU."""
+        shape = (self.grid.num_samples, -1, self.grid.num_snippets)
+        masks = [self.get_buffer(f"mask{part}") for part in range(self.num_parts)]
+        samples = [(features_BCT @ mask).unflatten(2, shape) for mask in masks]
+        return torch.cat([self.mix(part) for part in samples], dim=3).squeeze(2)
 
 
 class DenseBMN(nn.Module):
