@@ -16,9 +16,6 @@ RUNS := $(or $(TALARIA_HOME),$(CURDIR))/runs
 TRACKING_URI ?= sqlite:///$(RUNS)/mlflow.db
 BENCHMARKS = $(wildcard benchmarks/bench_*.py)
 
-# Tests that start Ray follow one another on one core (tests/conftest.py), all others run on the second.
-SIDE_BY_SIDE := -n 2 --dist loadgroup
-
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3 python
 SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in $(CANDIDATES); do \
@@ -57,10 +54,10 @@ check: $(INSTALLED) ## ruff (format and lint) and strict mypy on both packages
 	$(BIN)/mypy
 
 test: check ## make check, then every test but the slow ones
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+	@sh tests/side_by_side.sh $(BIN)/python $(ARGS)
 
 test-all: check ## make check, then every test, the slow ones too
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --all $(ARGS)
+	@sh tests/side_by_side.sh $(BIN)/python --all $(ARGS)
 
 bench: $(INSTALLED) ## run every benchmark
 	@for bench in $(BENCHMARKS); do echo "== $$bench"; $(BIN)/python $$bench $(ARGS) || exit 1; done

@@ -27,13 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="also run the tests marked slow")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that start Ray share one worker of pytest-xdist, and with it their runs; slow ones want --all."""
+    if config.getoption("--all"):
+        return
     for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] in ("e2e", "ray"):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-        if "slow" in item.keywords and not config.getoption("--all"):
+        if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="slow: run by make test-all"))
 
 
