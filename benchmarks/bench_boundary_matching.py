@@ -92,12 +92,12 @@ def measure(case: Case) -> Measure:
     """Time and memory of forward and backward over one batch."""
     torch.set_num_threads(case.threads)
     # A small pass first: what libraries load and set up on first use belongs to neither layer.
-    one_pass(build(case.kind, 16, case.device), inputs(2, 16, case.device))
+    one_pass(build(case.kind, 16, case.device), *inputs(2, 16, case.device))
     module = build(case.kind, case.num_snippets, case.device)
-    features = inputs(case.batch, case.num_snippets, case.device)
+    features, upstream = inputs(case.batch, case.num_snippets, case.device)
     sampling_mib = sum(table.nbytes for table in module.buffers()) / MEBIBYTE
     memory = PeakMemory(case.device)
-    taken = best(lambda: one_pass(module, features), case.repeats, case.device)
+    taken = best(lambda: one_pass(module, features, upstream), case.repeats, case.device)
     peak_mib = memory.mib() + sampling_mib
     with torch.no_grad():
         return Measure(taken, peak_mib, sampling_mib, module(features).cpu())
@@ -138,17 +138,19 @@ def build(kind: str, num_snippets: int, device: str) -> nn.Module:
     return layer(matching, reduction).to(device)
 
 
-def inputs(batch: int, num_snippets: int, device: str) -> Tensor:
-    """(B, C, T) features that want a gradient."""
+def inputs(batch: int, num_snippets: int, device: str) -> tuple[Tensor, Tensor]:
+    """(B, C, T) features that want a gradient, and the gradient of the (B, P, R) result."""
     torch.manual_seed(1)
-    return torch.randn(batch, CHANNELS[0], num_snippets).to(device).requires_grad_()
+    features = torch.randn(batch, CHANNELS[0], num_snippets)
+    upstream = torch.randn(batch, num_snippets * (num_snippets + 1) // 2, CHANNELS[2])
+    return features.to(device).requires_grad_(), upstream.to(device)
 
 
-def one_pass(module: nn.Module, features: Tensor) -> None:
+def one_pass(module: nn.Module, features: Tensor, upstream: Tensor) -> None:
     """Forward and backward; gradients are made anew, as by a training step."""
     module.zero_grad()
     features.grad = None
-    module(features).sum().backward()
+    module(features).backward(upstream)
 
 
 if __name__ == "__main__":

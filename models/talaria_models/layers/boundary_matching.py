@@ -42,7 +42,7 @@ Structure = tuple[Tensor, ...]
 
 
 class _MatchAndReduce(torch.autograd.Function):
-    """relu(sampling @ (features @ mixing) + bias) @ reduction, in blocks of hidden channels."""
+    """relu(sampling @ (features @ mixing) + bias) @ reduction + offset, in blocks of hidden channels."""
 
     @staticmethod
     def forward(
@@ -51,18 +51,20 @@ class _MatchAndReduce(torch.autograd.Function):
         mixing_CNH: Tensor,
         bias_H: Tensor,
         reduction_RH: Tensor,
+        offset_R: Tensor,
         *structure: Tensor,
     ) -> Tensor:
         ctx.save_for_backward(features_BCT, mixing_CNH, bias_H, reduction_RH, *structure)
         rows, num_candidates = structure[:3], len(structure[0]) - 1
         exact = torch.promote_types(features_BCT.dtype, torch.float32)
         shape = (len(features_BCT), num_candidates, len(reduction_RH))
-        reduced_BPR = features_BCT.new_zeros(shape, dtype=exact)
+        reduced_BPR = offset_R.to(exact).expand(shape).clone(memory_format=torch.contiguous_format)
         for channels in _blocks(len(bias_H)):
             mixing_Cm = mixing_CNH[:, :, channels].flatten(1)
             for features_CT, reduced_PR in zip(features_BCT, reduced_BPR, strict=True):
                 hidden_Ph = _hidden(features_CT, mixing_Cm, bias_H[channels], rows)
                 _add_product(reduced_PR, hidden_Ph, reduction_RH[:, channels].T)
+                del hidden_Ph  # or it would lie beside the next video's
         return reduced_BPR.to(features_BCT.dtype)
 
     @staticmethod
@@ -84,16 +86,18 @@ class _MatchAndReduce(torch.autograd.Function):
             ):
                 hidden_Ph = _hidden(features_CT, mixing_Cm, bias_H[channels], rows)
                 d_reduction_RH[:, channels] += gradient_PR.T @ hidden_Ph.to(gradient_PR.dtype)
-                d_hidden_Ph = (gradient_PR @ reduction_RH[:, channels]).to(exact)
-                d_hidden_Ph *= hidden_Ph > 0
+                d_hidden_Ph = _hidden_gradient(gradient_PR, reduction_RH[:, channels], hidden_Ph)
+                del hidden_Ph  # or it would lie beside the next video's
                 d_bias_H[channels] += d_hidden_Ph.sum(dim=0)
                 d_table_Tm = _weighted_bags(d_hidden_Ph, columns).view(size, -1).to(features_CT.dtype)
+                del d_hidden_Ph
                 _add_product(d_mixing_Cm, features_CT, d_table_Tm)
                 _add_product(d_features_CT, mixing_Cm, d_table_Tm.T)
             d_mixing_CNH[:, :, channels] = d_mixing_Cm.view(*mixing_CNH.shape[:2], -1)
         gradients = (d_features_BCT, d_mixing_CNH, d_bias_H, d_reduction_RH)
         return (
             *(gradient.to(given.dtype) for gradient, given in zip(gradients, inputs, strict=True)),
+            gradient_BPR.sum(dim=(0, 1)),
             *[None] * len(structure),
         )
 
@@ -108,6 +112,12 @@ def _hidden(features_CT: Tensor, mixing_Cm: Tensor, bias_h: Tensor, rows: Struct
     table_Tm = features_CT.T @ mixing_Cm
     hidden_Ph = _weighted_bags(table_Tm.view(-1, len(bias_h)), rows)
     return hidden_Ph.add_(bias_h).relu_()
+
+
+def _hidden_gradient(gradient_PR: Tensor, reduction_Rh: Tensor, hidden_Ph: Tensor) -> Tensor:
+    """(P, h) gradient of the mixed samples, zero where they were rectified, in the type of `hidden_Ph`."""
+    d_hidden_Ph = (gradient_PR @ reduction_Rh).to(hidden_Ph.dtype)
+    return d_hidden_Ph.mul_(hidden_Ph > 0)
 
 
 def _weighted_bags(table_Rh: Tensor, structure: Structure) -> Tensor:
@@ -192,12 +202,12 @@ class BoundaryMatching(nn.Module):
             (B, P, R), candidates ordered by duration, then start (`duration_P`, `start_P`): what the
             published layer and its pointwise convolution give at map cell `cell_P`, before the second ReLU.
         """
-        features, mixing, bias, weight = in_autocast_dtype(
-            features_BCT, self.mixing_CNH, self.bias_H, reduction.weight
+        given = in_autocast_dtype(
+            features_BCT, self.mixing_CNH, self.bias_H, reduction.weight, reduction.bias
         )
         structure = map(self.get_buffer, self._STRUCTURE)
-        reduced_BPR: Tensor = _MatchAndReduce.apply(features, mixing, bias, weight, *structure)  # type: ignore[no-untyped-call]
-        return reduced_BPR + reduction.bias.to(reduced_BPR.dtype)
+        reduced_BPR: Tensor = _MatchAndReduce.apply(*given, *structure)  # type: ignore[no-untyped-call]
+        return reduced_BPR
 
     def outside(self, reduction: nn.Linear) -> Tensor:
         """(R,): what the published layers give for cells outside the video, whose samples are all zero."""
