@@ -82,6 +82,7 @@ class Home:
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
+                preexec_fn=_hear_ctrl_c,
             )
 
     def signal_when(
@@ -137,6 +138,11 @@ class FullRun:
 
 
 MakeHome = Callable[[str], Home]
+
+
+def _hear_ctrl_c() -> None:
+    """A suite that was started in the background ignores Ctrl-C, and what it starts would, too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def end_ray_below(ray_dir: Path) -> None:

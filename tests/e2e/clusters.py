@@ -10,12 +10,14 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from by_hand import end_ray_below
 
 _RAY = "from ray.scripts.scripts import main; main()"
+_AGENT_LIMIT_S = 60.0
 
 
 def bare_python(folder: Path) -> Path:
@@ -76,6 +78,15 @@ class LocalCluster:
             check=False,
             **options,  # type: ignore[call-overload]
         )
+
+    def submitted(self, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        """`ray job submit`, tried again while the head's agent, which takes jobs, is still starting."""
+        ends_s = time.monotonic() + _AGENT_LIMIT_S
+        while True:
+            ended = self.ray(*arguments, **options)
+            if "No available agent to submit job" not in ended.stderr or time.monotonic() > ends_s:
+                return ended
+            time.sleep(1)
 
     def close(self) -> None:
         """End all nodes and remove their folders."""

@@ -48,7 +48,7 @@ def test_the_nodes_do_not_have_the_project(cluster: LocalCluster) -> None:
 def test_a_submitted_job_on_two_nodes_gives_the_bytes_of_one_machine(
     cluster: LocalCluster, checkout: Path, tmp_path: Path, undisturbed: FullRun
 ) -> None:
-    ended = cluster.ray(
+    ended = cluster.submitted(
         "job", "submit", f"--address=http://127.0.0.1:{cluster.dashboard_port}", "--working-dir", ".",
         "--runtime-env-json", json.dumps({"env_vars": {"TALARIA_HOME": str(tmp_path)}}), "--",
         "python", "jobs/full_pipeline.py", "--recipe", "jobs/recipes/micro.yaml",
