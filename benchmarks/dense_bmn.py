@@ -19,7 +19,7 @@ from talaria_models.layers.boundary_matching import BoundaryMatching
 from talaria_models.layers.candidate_sampling import convert_axes
 
 LARGEST_SAMPLES = 2**31 - 1
-"""Bytes of samples in one convolution: from 2 GiB on oneDNN falls back to plain loops, many times as slow."""
+"""Bytes of samples in one convolution: at D = 256 oneDNN ran plain loops; size may be why."""
 
 
 class DenseMatching(nn.Module):
