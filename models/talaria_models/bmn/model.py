@@ -33,7 +33,7 @@ class BMNOutput:
         start_logits_BT, end_logits_BT: startness and endness of each snippet.
         map_logits_BMDT: confidence of segment [t, t + d + 1) at duration row d, start column t; channel 0 is
             the tIoU regression, channel 1 the classification. Cells with t + d + 1 > T lie outside the video
-            and mean nothing.
+            and mean nothing, unless they were asked for.
     """
 
     start_logits_BT: Tensor
@@ -127,11 +127,12 @@ class ProposalEvaluation(nn.Module):
         self.map_conv2 = nn.Conv2d(hidden, hidden, kernel_size=3, padding=1)
         self.score = nn.Conv2d(hidden, 2, kernel_size=1)
 
-    def forward(self, base_BHT: Tensor, mask_BT: Tensor | None) -> Tensor:
+    def forward(self, base_BHT: Tensor, mask_BT: Tensor | None, outside: bool) -> Tensor:
         features_BHT = _masked(F.relu(self.conv(base_BHT)), mask_BT)
         map_BHXY = self._matched_map(features_BHT, mask_BT)
         square_BXY = None if mask_BT is None else mask_BT[:, :, None] & mask_BT[:, None, :]
-        for conv, margin in ((self.map_conv1, 1), (self.map_conv2, 0)):
+        margins = (map_BHXY.shape[-1],) * 2 if outside else (1, 0)
+        for conv, margin in zip((self.map_conv1, self.map_conv2), margins, strict=True):
             assert conv.bias is not None
             map_BHXY = convolve_triangle(map_BHXY, conv.weight, conv.bias, self.axes, margin, square_BXY)
         return convert_axes(self.score(map_BHXY), self.axes, "duration_start")
@@ -196,13 +197,17 @@ class BMN(nn.Module):
             if isinstance(module, LocalGlobalEncoder):
                 module.init_weights()
 
-    def forward(self, features_BCT: Tensor, mask_BT: Tensor | None = None) -> BMNOutput:
+    def forward(
+        self, features_BCT: Tensor, mask_BT: Tensor | None = None, *, outside: bool = False
+    ) -> BMNOutput:
         """Score every snippet and every candidate segment.
 
         Args:
             features_BCT: (B, C, T) with T = config.num_snippets.
             mask_BT: (B, T) bool, true for the first snippets of each video up to its length; None when every
                 video fills the grid. Snippets beyond change nothing before them.
+            outside: compute the published numbers of map cells outside the video, too, which takes longer
+                and changes nothing inside.
 
         Returns:
             Logits; those of masked snippets, and of segments that reach into them, mean nothing.
@@ -219,7 +224,7 @@ class BMN(nn.Module):
         return BMNOutput(
             start_logits_BT=self.start(base_BHT),
             end_logits_BT=self.end(base_BHT),
-            map_logits_BMDT=self.proposals(base_BHT, mask_BT),
+            map_logits_BMDT=self.proposals(base_BHT, mask_BT, outside),
         )
 
 

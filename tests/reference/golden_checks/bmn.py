@@ -99,16 +99,16 @@ def _model(golden: Golden, convention: Any) -> BMN:
 
 
 def _outputs(golden: Golden, model: BMN) -> BMNOutput:
-    """The network's output, compared as probabilities in the layout of its peer, inside the video."""
+    """The network's output, compared as probabilities in the layout of its peer; the same without `outside`."""
     features = torch.from_numpy(golden.input("features"))
+    whole: BMNOutput = model(features, outside=True)
+    maps = convert_axes(whole.map_logits_BMDT, "duration_start", model.config.sampling)
+    golden.assert_output("confidence_map", torch.sigmoid(maps).detach().numpy())
     output: BMNOutput = model(features)
-    maps = convert_axes(output.map_logits_BMDT, "duration_start", model.config.sampling)
     size = model.config.num_snippets
     inside_DT = torch.arange(size)[:, None] + torch.arange(size) < size
-    inside_XY = convert_axes(inside_DT, "duration_start", model.config.sampling)
-    published = torch.from_numpy(golden.stored("confidence_map"))
-    probable = torch.where(inside_XY, torch.sigmoid(maps).detach(), published)
-    golden.assert_output("confidence_map", probable.numpy())
+    inside = [each.map_logits_BMDT[..., inside_DT].detach() for each in (output, whole)]
+    torch.testing.assert_close(*inside, rtol=0, atol=1e-5)
     golden.assert_output("start", torch.sigmoid(output.start_logits_BT).detach().numpy())
     golden.assert_output("end", torch.sigmoid(output.end_logits_BT).detach().numpy())
     if "base_feature" in golden.manifest["outputs"]:
