@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import time
@@ -26,6 +27,16 @@ def measured_apart(measure: Callable[[Case], Found], case: Case) -> Found:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure, case).result()
+
+
+def return_freed_blocks() -> None:
+    """From now on the C library gives every freed block of 1 MiB and more back to the system at once.
+
+    By default it keeps up to 64 MiB of them, as large a share of a small peak as chance will have it. It is
+    slower so: time is measured in another process.
+    """
+    mmap_threshold = -3  # M_MMAP_THRESHOLD of glibc's malloc.h
+    ctypes.CDLL(None).mallopt(mmap_threshold, MEBIBYTE)
 
 
 class PeakMemory:

@@ -117,7 +117,7 @@ def _hidden(features_CT: Tensor, mixing_Cm: Tensor, bias_h: Tensor, rows: Struct
 def _hidden_gradient(gradient_PR: Tensor, reduction_Rh: Tensor, hidden_Ph: Tensor) -> Tensor:
     """(P, h) gradient of the mixed samples, zero where they were rectified, in the type of `hidden_Ph`."""
     d_hidden_Ph = (gradient_PR @ reduction_Rh).to(hidden_Ph.dtype)
-    return d_hidden_Ph.mul_(hidden_Ph > 0)
+    return d_hidden_Ph.masked_fill_(hidden_Ph <= 0, 0.0)  # a product would copy the mask as numbers
 
 
 def _weighted_bags(table_Rh: Tensor, structure: Structure) -> Tensor:
