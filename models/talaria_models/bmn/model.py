@@ -22,6 +22,7 @@ from talaria_models.bmn.config import BMNConfig
 from talaria_models.layers.boundary_matching import BoundaryMatching
 from talaria_models.layers.candidate_sampling import SamplingGrid, convert_axes
 from talaria_models.layers.local_global import LocalGlobalEncoder
+from talaria_models.layers.masking import masked
 from talaria_models.layers.triangle_convolution import convolve_triangle
 
 
@@ -85,8 +86,8 @@ class BaseModule(nn.Module):
         self.lstm = BidirectionalLSTM(hidden, config.lstm_layers) if config.lstm_layers else None
 
     def forward(self, features_BCT: Tensor, mask_BT: Tensor | None) -> Tensor:
-        hidden_BHT = _masked(F.relu(self.conv1(features_BCT)), mask_BT)
-        hidden_BHT = _masked(F.relu(self.conv2(hidden_BHT)), mask_BT)
+        hidden_BHT = masked(F.relu(self.conv1(features_BCT)), mask_BT)
+        hidden_BHT = masked(F.relu(self.conv2(hidden_BHT)), mask_BT)
         for encoder in self.encoders:
             hidden_BHT = encoder(hidden_BHT, mask_BT)
         return hidden_BHT if self.lstm is None else self.lstm(hidden_BHT, mask_BT)
@@ -128,7 +129,7 @@ class ProposalEvaluation(nn.Module):
         self.score = nn.Conv2d(hidden, 2, kernel_size=1)
 
     def forward(self, base_BHT: Tensor, mask_BT: Tensor | None, outside: bool) -> Tensor:
-        features_BHT = _masked(F.relu(self.conv(base_BHT)), mask_BT)
+        features_BHT = masked(F.relu(self.conv(base_BHT)), mask_BT)
         map_BHXY = self._matched_map(features_BHT, mask_BT)
         square_BXY = None if mask_BT is None else mask_BT[:, :, None] & mask_BT[:, None, :]
         margins = (map_BHXY.shape[-1],) * 2 if outside else (1, 0)
@@ -220,14 +221,9 @@ class BMN(nn.Module):
                 f"num_snippets: the model was built for {self.config.num_snippets} snippets, "
                 f"the features have {features_BCT.shape[2]}"
             )
-        base_BHT = self.base(_masked(features_BCT, mask_BT), mask_BT)
+        base_BHT = self.base(masked(features_BCT, mask_BT), mask_BT)
         return BMNOutput(
             start_logits_BT=self.start(base_BHT),
             end_logits_BT=self.end(base_BHT),
             map_logits_BMDT=self.proposals(base_BHT, mask_BT, outside),
         )
-
-
-def _masked(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """Zero (B, H, ...) where the (B, ...) mask is false, so that convolutions see it as padding."""
-    return hidden if mask is None else hidden * mask.unsqueeze(1).to(hidden.dtype)

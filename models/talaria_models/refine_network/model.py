@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from talaria_models.layers.masking import masked
 from talaria_models.offsets import decode_segment
 from talaria_models.refine_network.blocks import BinLSTM, EncoderLayer, NonLocal, sinusoidal_positions
 from talaria_models.refine_network.config import RefineNetworkConfig
@@ -59,7 +60,7 @@ class SnippetEncoder(nn.Module):
 
     def forward(self, features_BCT: Tensor, mask_BT: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Enhanced features (B, T, C) and the action score's logits (B, T), if it is on."""
-        hidden_BCT = _masked(F.relu(self.conv1(_masked(features_BCT, mask_BT))), mask_BT)
+        hidden_BCT = masked(F.relu(self.conv1(masked(features_BCT, mask_BT))), mask_BT)
         hidden_BTC = F.relu(self.conv2(hidden_BCT)).transpose(1, 2)
         action_BT = None if self.action is None else self.action(hidden_BTC).squeeze(2)
         if self.norm is None:
@@ -183,8 +184,3 @@ class RefineNetwork(nn.Module):
             stages.append(module(features_BTC, length_B, segments_BP2, valid_BP))
             segments_BP2 = stages[-1].segments_BP2
         return RefineNetworkOutput(tuple(stages), action_BT)
-
-
-def _masked(hidden_BCT: Tensor, mask_BT: Tensor | None) -> Tensor:
-    """Zero (B, C, T) where the (B, T) mask is false, so that convolutions see it as padding."""
-    return hidden_BCT if mask_BT is None else hidden_BCT.masked_fill(~mask_BT[:, None], 0.0)

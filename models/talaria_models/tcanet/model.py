@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from talaria_models.layers.local_global import LocalGlobalEncoder
+from talaria_models.layers.masking import masked
 from talaria_models.layers.temporal_sampling import sample_positions, span_positions, with_context
 from talaria_models.offsets import decode_boundary, decode_segment
 from talaria_models.refining import RefinedStage, RefinerOutput
@@ -30,8 +31,8 @@ class BaseModule(nn.Module):
         self.conv2 = nn.Conv1d(hidden, hidden, kernel_size=3, padding=1, groups=groups)
 
     def forward(self, features_BCT: Tensor, mask_BT: Tensor | None) -> Tensor:
-        hidden_BHT = _masked(F.relu(self.conv1(_masked(features_BCT, mask_BT))), mask_BT)
-        return _masked(F.relu(self.conv2(hidden_BHT)), mask_BT)
+        hidden_BHT = masked(F.relu(self.conv1(masked(features_BCT, mask_BT))), mask_BT)
+        return masked(F.relu(self.conv2(hidden_BHT)), mask_BT)
 
 
 class BoundaryRegressor(nn.Module):
@@ -208,8 +209,3 @@ class TCANet(nn.Module):
         for encoder in self.encoders:
             hidden_BHT = encoder(hidden_BHT, mask_BT)
         return hidden_BHT
-
-
-def _masked(hidden: Tensor, mask_BT: Tensor | None) -> Tensor:
-    """Zero (B, H, T) where the mask is false, so that convolutions see it as padding."""
-    return hidden if mask_BT is None else hidden * mask_BT.unsqueeze(1).to(hidden.dtype)
