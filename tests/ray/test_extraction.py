@@ -62,7 +62,7 @@ def run(plan: ExtractionPlan, videos: tuple[Video, ...], actors: int = 1, **limi
     """Extract; returns the ids in the order in which they ended."""
     ended: list[str] = []
     allowed = StageLimits(**{"decode_limit_s": 60.0, "max_failed_frac": 0.5, **limits})
-    resources = ResourcesSection(forward_actors=actors)
+    resources = ResourcesSection(actors=actors)
     ledger = Ledger(Path(plan.store))
     extract(plan, videos, ledger, allowed, resources, CAPACITY, lambda row: ended.append(row.video_id))
     return ended

@@ -27,12 +27,6 @@ from talaria.errors import ConfigError
         ),
         (
             1,
-            0,
-            {"forward_cpus": 0.9},
-            ["has 1 CPUs; 1.15 are needed by resources.forward_cpus (0.9) + resources.decode_cpus (0.25)"],
-        ),
-        (
-            1,
             1,
             {"train_workers": 2},
             [

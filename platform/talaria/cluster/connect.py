@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import sys
@@ -16,6 +17,7 @@ from talaria.errors import ConfigError
 from talaria.log import quiet_libraries
 
 _KNOCK_S = 10.0
+_ACTOR_GIB = 1.5  # of memory, and no more whatever the length of its videos
 _BANNER = b"Set ray log level from environment variable"
 
 # Read by Ray Train in the driver and handed to its workers (a report then takes 0.1 s instead of 2 s).
@@ -40,11 +42,31 @@ class Capacity:
     cpus: float
     gpus: float
     nodes: int
+    memory_gib: float = math.inf
 
     @property
     def gpu(self) -> bool:
         """Whether models run on GPUs."""
         return self.gpus > 0
+
+    def actors(self, resources: ResourcesSection) -> int:
+        """Actors of an extraction or a prediction: one a CPU or what the GPUs hold, as far as memory goes."""
+        if resources.actors is not None:
+            return resources.actors
+        room = self.memory_gib / _ACTOR_GIB
+        if self.gpu and resources.gpus_per_worker:
+            room = min(room, self.gpus / resources.gpus_per_worker)
+        return max(int(min(self.cpus, room)), 1)
+
+    def videos_per_actor(self, resources: ResourcesSection) -> int:
+        """Videos that an actor decodes at a time: one without GPUs, else what keeps all CPUs decoding."""
+        if resources.videos_per_actor is not None:
+            return resources.videos_per_actor
+        return max(int(self.cpus / self.actors(resources)), 1) if self.gpu else 1
+
+    def share_of_an_actor(self, resources: ResourcesSection) -> dict[str, float]:
+        """What Ray is told that one of them takes."""
+        return {"num_cpus": 1, "num_gpus": resources.gpus_per_worker} if self.gpu else {"num_cpus": 1}
 
 
 @contextmanager
@@ -80,7 +102,12 @@ def connected(resources: ResourcesSection, runtime_env: Mapping[str, Any]) -> It
 def capacity(ray: Any) -> Capacity:
     """The cluster's totals."""
     total = ray.cluster_resources()
-    return Capacity(float(total.get("CPU", 0)), float(total.get("GPU", 0)), len(ray.nodes()))
+    return Capacity(
+        float(total.get("CPU", 0)),
+        float(total.get("GPU", 0)),
+        len(ray.nodes()),
+        float(total.get("memory", math.inf)) / 2**30,
+    )
 
 
 def checked(found: Capacity, resources: ResourcesSection) -> Capacity:
@@ -92,7 +119,6 @@ def checked(found: Capacity, resources: ResourcesSection) -> Capacity:
     workers, wanted = resources.train_workers, resources
     needs = [
         (found.cpus, wanted.cpus_per_worker * workers, "CPUs", _product("cpus_per_worker", wanted)),
-        (found.cpus, wanted.forward_cpus + wanted.decode_cpus, "CPUs", _sum(wanted)),
     ]
     if found.gpu:
         needs.append(
@@ -111,13 +137,6 @@ def checked(found: Capacity, resources: ResourcesSection) -> Capacity:
 def _product(field: str, resources: ResourcesSection) -> str:
     value = getattr(resources, field)
     return f"resources.train_workers ({resources.train_workers}) x resources.{field} ({value:g})"
-
-
-def _sum(resources: ResourcesSection) -> str:
-    return (
-        f"resources.forward_cpus ({resources.forward_cpus:g}) + resources.decode_cpus "
-        f"({resources.decode_cpus:g})"
-    )
 
 
 def _start(ray: Any, resources: ResourcesSection, runtime_env: Mapping[str, Any]) -> None:

@@ -162,21 +162,13 @@ class ResourcesSection(Section):
     cpus_per_worker: float = Field(default=1, gt=0)
     gpus_per_worker: float = Field(default=1, ge=0)
     """Used only where the cluster has GPUs."""
-    forward_actors: int = Field(default=2, ge=1)
-    """Most backbone actors of an extraction."""
-    decode_cpus: float = Field(default=0.25, gt=0)
-    forward_cpus: float = Field(default=0.5, gt=0)
+    actors: int | None = Field(default=None, ge=1)
+    """Most actors of an extraction or a prediction; null: one a CPU, or as many as the GPUs hold, and no more
+    than fit memory."""
+    videos_per_actor: int | None = Field(default=None, ge=1)
+    """Videos that an actor decodes at a time; null: one, with GPUs the number of CPUs over that of actors."""
     object_store_mb: int = Field(default=500, ge=80)
     """Object store of a Ray that we start ourselves."""
-
-    @model_validator(mode="after")
-    def _not_fused(self) -> ResourcesSection:
-        if self.decode_cpus == self.forward_cpus:
-            raise ValueError(
-                f"decode_cpus: found {self.decode_cpus:g}, as forward_cpus; expected another "
-                "number, or Ray Data would decode inside the backbone's actors"
-            )
-        return self
 
 
 class RunConfig(Section):

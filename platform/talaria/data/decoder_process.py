@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import select
@@ -18,6 +19,7 @@ from talaria.data.decoding_messages import HEADER, READY, VideoRequest
 from talaria.errors import DataError, StageError
 
 _START_LIMIT_S = 60.0
+_PIPE_BYTES = 2**20
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,6 +40,7 @@ class DecoderProcess:
         self._child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_child_environment(), bufsize=0
         )
+        self._widen()
         try:
             kind, _ = self.read_header(_START_LIMIT_S)
         except (DataError, DecodingTimeoutError):
@@ -46,6 +49,13 @@ class DecoderProcess:
                 f"the decoder process did not start ({self.ending()}); expected `{' '.join(command)}` to run"
             ) from None
         assert kind == READY
+
+    def _widen(self) -> None:
+        """Let the child get further ahead than Linux's 64 KiB; elsewhere pipes stay as they are."""
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            assert self._child.stdout is not None
+            with contextlib.suppress(OSError):  # the system's limit for all pipes of a user is reached
+                fcntl.fcntl(self._child.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def request(self, request: VideoRequest) -> None:
         """Hand over the next request."""
@@ -103,7 +113,7 @@ class DecoderProcess:
 
 
 class _Idle:
-    """Children without work; at most one is kept, since a process mostly decodes one video at a time."""
+    """Children without work, kept for the next videos: as many as were ever at work at a time."""
 
     def __init__(self) -> None:
         self.forget()
@@ -126,10 +136,7 @@ class _Idle:
     def give_back(self, child: DecoderProcess) -> None:
         """Keep a child that has finished its request."""
         with self._lock:
-            if not self._children:
-                self._children.append(child)
-                return
-        child.kill()
+            self._children.append(child)
 
     def end(self) -> None:
         """End all idle children."""

@@ -50,8 +50,10 @@ def _answer(answers: BinaryIO, request: VideoRequest) -> None:
         if request.fps is None:
             _send(answers, PROBE, _json(probe_video(request.path)))
             return
+        start_s = time.process_time()
         for item in decode_video(request, request.fps):
             if isinstance(item, DecodedSummary):
+                item.cpu_s = time.process_time() - start_s
                 _send(answers, SUMMARY, _json(item))
             else:
                 _send(answers, FRAMES, item.data.cast("B"))

@@ -52,6 +52,7 @@ class DecodedSummary:
         duration_s: from the first frame to the end of the last one; before the end, what was given out.
         declared_duration_s: length in the header, or None.
         error: what was wrong although frames came out (damage, a missing end, jumping time stamps), or None.
+        cpu_s: processor time of the decoder; 0 until the end.
     """
 
     num_frames: int = 0
@@ -59,3 +60,4 @@ class DecodedSummary:
     duration_s: float = 0.0
     declared_duration_s: float | None = None
     error: str | None = None
+    cpu_s: float = 0.0

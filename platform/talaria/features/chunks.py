@@ -6,7 +6,7 @@ The fixed size makes features the same bytes whatever was retried or batched (ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,8 @@ def chunk_frames(spec: ClipSpec, chunk_clips: int) -> int:
 
 def frame_chunks(
     frame_blocks: Iterable[NDArray[np.uint8]], spec: ClipSpec, chunk_clips: int
-) -> Iterator[FrameChunk]:
-    """Cut a stream of frames into chunks; memory does not grow with the video's length.
+) -> Generator[FrameChunk, None, None]:
+    """Cut a stream of frames into chunks, each an array of its own; memory does not grow with the length.
 
     Args:
         frame_blocks: consecutive frames (n, H, W, 3) of the resampled stream.
@@ -45,25 +45,38 @@ def frame_chunks(
         Chunks in order; all but the last are full. Nothing for a stream without frames.
     """
     span, step = chunk_frames(spec, chunk_clips), chunk_clips * spec.stride_frames
-    buffer = np.zeros((0, spec.height, spec.width, 3), np.uint8)
-    base = clip_start_idx(0, spec)
-    seen = chunk = 0
-    last = buffer
+    first = clip_start_idx(0, spec)
+    skipped = max(0, first)  # frames between two chunks that no clip needs
+    seen = filled = chunk = 0
+    frames = last = np.zeros((0, spec.height, spec.width, 3), np.uint8)
     for block in frame_blocks:
         if not len(block):
             continue
-        last = block[-1:]
         if seen == 0:
-            buffer = np.repeat(block[:1], max(0, -base), axis=0)
-        skipped = max(0, base + len(buffer) - seen)
-        buffer = np.concatenate([buffer, block[skipped:]])
-        seen += len(block)
-        while len(buffer) >= span:
-            yield FrameChunk(chunk, chunk_clips, buffer[:span].copy())
-            buffer, base, chunk = buffer[step:], base + step, chunk + 1
+            frames, filled = np.empty((span, *block.shape[1:]), np.uint8), max(0, -first)
+            frames[:filled] = block[0]
+        seen, last = seen + len(block), block[-1]
+        while len(block):
+            used = min(skipped, len(block)) or min(span - filled, len(block))
+            if skipped:
+                skipped -= used
+            else:
+                frames[filled : filled + used] = block[:used]
+                filled += used
+            block = block[used:]
+            if filled == span:
+                yield FrameChunk(chunk, chunk_clips, frames)
+                frames, filled, skipped, chunk = *_begun(frames, step), max(0, step - span), chunk + 1
     left = -(-seen // spec.stride_frames) - chunk * chunk_clips
     while left > 0:
-        tail = buffer if len(buffer) else last
-        padded = np.concatenate([tail[:span], np.repeat(tail[-1:], max(0, span - len(tail)), axis=0)])
-        yield FrameChunk(chunk, min(left, chunk_clips), padded)
-        buffer, chunk, left = buffer[step:], chunk + 1, left - chunk_clips
+        frames[filled:] = last
+        yield FrameChunk(chunk, min(left, chunk_clips), frames)
+        frames, filled = _begun(frames, step)
+        chunk, left = chunk + 1, left - chunk_clips
+
+
+def _begun(frames: NDArray[np.uint8], step: int) -> tuple[NDArray[np.uint8], int]:
+    """The next chunk's frames, as far as this one has them, and how many these are."""
+    begun, shared = np.empty_like(frames), frames[step:]
+    begun[: len(shared)] = shared
+    return begun, len(shared)

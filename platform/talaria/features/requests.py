@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,33 @@ class ExtractionPlan:
     chunk_clips: int
     dtype: str
     decode_limit_s: float
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What came of one video.
+
+    Attributes:
+        error: why it failed, else empty.
+        decoded_s: how much of it was decoded.
+        note: what was odd about it.
+        decode_cpu_s, forward_cpu_s: processor time of its decoder and of the backbone.
+    """
+
+    video_id: str
+    error: str
+    decoded_s: float
+    num_snippets: int
+    note: str
+    decode_cpu_s: float
+    forward_cpu_s: float
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Extracted:
+        """From Ray Data's row, whose numbers are NumPy's."""
+        return cls(
+            **{key: getattr(value, "tolist", lambda value=value: value)() for key, value in row.items()}
+        )
 
 
 def unfinished(videos: Sequence[Video], ledger: Ledger, retry_failed: bool) -> list[Video]:

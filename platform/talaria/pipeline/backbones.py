@@ -17,6 +17,7 @@ from talaria.features.requests import ExtractionPlan, StageLimits
 from talaria.log import BOARD
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training, run_trainings
+from talaria.pipeline.weights import ORIGIN, model_sizes, origin
 from talaria.records import Dataset
 from talaria.seeds import content_seed
 from talaria.store.artifact import Artifact
@@ -69,15 +70,15 @@ def cut_missing_clips(session: Session, dataset: Dataset, retry_failed: bool = F
     return sets
 
 
-def finetune_missing(session: Session, sets: dict[str, ClipSet]) -> dict[str, Path]:
-    """Stage `finetune`: returns the folder of each backbone's weights."""
+def finetune_missing(session: Session, sets: dict[str, ClipSet], weights: dict[str, Path]) -> dict[str, Path]:
+    """Stage `finetune`: from the `weights` that backbones start with to the folder of those they end with."""
     folders: dict[str, Path] = {}
     trainings: list[Training] = []
     for name, node in session.config.backbones.items():
         if node.finetune is None:
-            folders[name] = Path(str(node.checkpoint)).expanduser().resolve()
+            folders[name] = weights[name]
             continue
-        training = _finetuning(session, name, node, node.finetune, sets[name])
+        training = _finetuning(session, name, node, node.finetune, sets[name], weights.get(name))
         folders[name] = training.artifact.folder
         trainings.append(training)
     run_trainings(session, "finetune", trainings)
@@ -92,7 +93,7 @@ def extract_missing(
     for name, node in session.config.backbones.items():
         contract = make_contract(node, models[name], dataset)
         fields = {"contract": contract, "chunk_clips": node.chunk_clips}
-        artifact = session.artifact("features", name, "1", fields)
+        artifact = session.artifact("features", name, "2", fields)
         stores[name] = FeatureStore(artifact.folder)
         ledger = Ledger(artifact.folder)
         ids = {video.video_id for video in dataset.videos}
@@ -142,6 +143,7 @@ def make_contract(node: BackboneNode, model: Path, dataset: Dataset) -> FeatureC
         layer=_LAYER,
         feature_dim=int(saved.card["feature_dim"]),
         classes=tuple(saved.card["classes"]),
+        published=saved.card[ORIGIN]["sha256"] if ORIGIN in saved.card else None,
     )
 
 
@@ -174,24 +176,23 @@ def _clip_set(session: Session, dataset: Dataset, node: BackboneNode, finetune: 
 
 
 def _finetuning(
-    session: Session, name: str, node: BackboneNode, finetune: FinetuneSection, clips: ClipSet
+    session: Session,
+    name: str,
+    node: BackboneNode,
+    finetune: FinetuneSection,
+    clips: ClipSet,
+    start_from: Path | None,
 ) -> Training:
-    start_from = str(Path(node.checkpoint).expanduser().resolve()) if node.checkpoint else None
     seed = content_seed(session.config.run.seed, "finetune", name)
     fields = {
         "clips": clips.artifact.fingerprint,
         "model": node.model,
         "finetune": finetune,
         "seed": seed,
-        "start_from": weights_digest(Path(start_from)) if start_from else None,
+        "start_from": weights_digest(start_from) if start_from else None,
     }
     artifact = session.artifact("finetune", name, "1", fields)
-    sizes = {
-        "num_classes": len(clips.plan.classes) + 1,
-        "num_frames": node.clip.num_frames,
-        "height": node.clip.height,
-        "width": node.clip.width,
-    }
+    sizes = model_sizes(node, len(clips.plan.classes) + 1)
     files, labels = made_clips(clips.plan, Ledger(clips.artifact.folder))
     job = TrainJob(
         name=name,
@@ -205,10 +206,11 @@ def _finetuning(
             "classes": clips.plan.classes,
             "feature_dim": feature_dim(node.model, sizes),
             "clip": plain(node.clip),
+            **origin(start_from),
         },
         label_smoothing=finetune.label_smoothing,
         bnm_weight=finetune.bnm_weight,
-        start_from=start_from,
+        start_from=str(start_from) if start_from else None,
     )
     return Training(artifact, job, {"model": node.model, "finetune": finetune, "clip": node.clip})
 

@@ -24,13 +24,15 @@ from talaria.data.decoding_messages import DecodedSummary
 from talaria.ensemble.fusion import fuse
 from talaria.errors import ConfigError, DataError
 from talaria.evaluation.formats import write_detections
+from talaria.features.chunk_network import ChunkNetwork
 from talaria.features.chunks import frame_chunks
-from talaria.features.extraction import Forward
+from talaria.features.read_ahead import read_ahead
 from talaria.features.requests import ExtractionPlan
 from talaria.pipeline.fusion import DETECTIONS
 from talaria.pipeline.run_classifiers import RunClassifiers
 from talaria.pipeline.run_models import RunModels
 from talaria.pipeline.summary import SUMMARY
+from talaria.pipeline.weights import model_folder
 from talaria.prediction.postprocess import as_results, postprocess
 from talaria.records import Detection
 from talaria.store.feature_store import VideoFeatures
@@ -117,13 +119,13 @@ class RunDetector:
         """Features by backbone; the file is decoded once for all backbones that see the same clips."""
         features: dict[str, VideoFeatures] = {}
         notes: dict[str, None] = {}
-        for (clip, chunk_clips), forwards in self._backbones.items():
+        for (clip, chunk_clips), networks in self._backbones.items():
             summary = DecodedSummary()
             stream = decode_frames(video, clip, time_limit_s=self._limit_s, summary=summary)
             parts: dict[str, list[tuple[NDArray[Any], NDArray[Any]]]] = defaultdict(list)
-            for chunk in frame_chunks(stream, clip, chunk_clips):
-                for name, forward in forwards.items():
-                    computed, logits = forward.compute(chunk.frames)
+            for chunk in read_ahead(frame_chunks(stream, clip, chunk_clips)):
+                for name, network in networks.items():
+                    computed, logits = network(chunk.frames)
                     parts[name].append((computed[: chunk.num_valid], logits[: chunk.num_valid]))
             for name, computed_parts in parts.items():
                 whole = [
@@ -150,14 +152,6 @@ def write_results(folder: Path, results: Mapping[str, Sequence[Detection]]) -> P
             f"{path}: cannot be written ({error.strerror}); name another folder with --out"
         ) from None
     return path
-
-
-def model_folder(run_folder: Path, config: RunConfig, backbone: str) -> Path:
-    """Where the weights of a backbone of a run lie."""
-    node = config.backbones[backbone]
-    if node.finetune is None:
-        return Path(str(node.checkpoint)).expanduser().resolve()
-    return run_folder / "finetune" / backbone
 
 
 def _summary(run_folder: Path) -> dict[str, Any]:
@@ -189,20 +183,20 @@ def _classifiers(run_folder: Path, config: RunConfig, summary: dict[str, Any]) -
 
 def _by_clips(
     run_folder: Path, config: RunConfig, names: set[str]
-) -> dict[tuple[ClipSpec, int], dict[str, Forward]]:
+) -> dict[tuple[ClipSpec, int], dict[str, ChunkNetwork]]:
     """The backbones that members need, together where they see the same chunks of clips."""
-    grouped: dict[tuple[ClipSpec, int], dict[str, Forward]] = defaultdict(dict)
+    grouped: dict[tuple[ClipSpec, int], dict[str, ChunkNetwork]] = defaultdict(dict)
     for name in sorted(names):
         node = config.backbones[name]
         plan = ExtractionPlan(
             store=str(run_folder / "features" / name),
-            model=str(model_folder(run_folder, config, name)),
+            model=str(model_folder(run_folder, name, node)),
             spec=node.clip,
             chunk_clips=node.chunk_clips,
             dtype=node.feature_dtype,
             decode_limit_s=config.data.decode_limit_s,
         )
-        grouped[node.clip, node.chunk_clips][name] = Forward(plan)
+        grouped[node.clip, node.chunk_clips][name] = ChunkNetwork(plan)
     return grouped
 
 

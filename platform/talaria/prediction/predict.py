@@ -74,14 +74,12 @@ def predict(
     if not todo:
         return
     data = ray_data()
-    gpus = {"num_gpus": resources.gpus_per_worker} if capacity.gpu else {}
     answers = data.from_items(todo, override_num_blocks=len(todo)).map_batches(
         Predictor,
         fn_constructor_kwargs={"plans": tuple(plans)},
         batch_size=1,
-        num_cpus=resources.forward_cpus,
-        compute=data.ActorPoolStrategy(min_size=1, max_size=resources.forward_actors),
-        **gpus,
+        compute=data.ActorPoolStrategy(min_size=1, max_size=capacity.actors(resources)),
+        **capacity.share_of_an_actor(resources),
     )
     for batch in answers.iter_batches(batch_size=None, batch_format="numpy"):
         for count in batch["count"]:

@@ -7,7 +7,9 @@ tensor of C numbers) and `logits` (the backbone's own class logits, background l
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from talaria.config.fingerprint import differences, fingerprint, plain
+from talaria.config.fingerprint import UNLESS_NONE, differences, fingerprint, plain
 from talaria.errors import DataError
 from talaria.store.files import read_json, write_json, written_aside
 
 CONTRACT = "contract.json"
+_GROUP_SNIPPETS = 1024
+"""Snippets of a row group: what a shard that is being written holds in memory."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class FeatureContract:
         fps: frames per second after resampling by time stamps.
         first_frame_idx: index of the first frame of clip 0, negative where the edge frame repeats.
         layer: which tensor of the backbone is stored.
-        classes: columns of the logits; the last logit, without a name here, is background.
+        classes: columns of the logits; a last logit without a name here is background.
+        published: sha256 of the published file that the weights are made of or were fine-tuned from, if any.
     """
 
     backbone: dict[str, Any]
@@ -49,6 +54,7 @@ class FeatureContract:
     layer: str
     feature_dim: int
     classes: tuple[str, ...]
+    published: str | None = field(default=None, metadata=UNLESS_NONE)
 
     @property
     def fingerprint(self) -> str:
@@ -78,6 +84,76 @@ class VideoFeatures:
     features_TC: NDArray[np.float32]
     logits_TK: NDArray[np.float32]
     decoded_s: float
+
+
+@dataclass(frozen=True)
+class ShardFacts:
+    """What a shard says of itself: its snippets, the decoded length, and what was odd about the video."""
+
+    num_snippets: int
+    decoded_s: float
+    note: str
+
+
+class ShardWriter:
+    """Writes one video's snippets as they come; memory does not grow with their number.
+
+    The same snippets give the same bytes, in whatever pieces they arrive.
+    """
+
+    def __init__(self, video_id: str, path: Path) -> None:
+        self._video_id = video_id
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        self._num_waiting = self._num_written = 0
+
+    def append(self, features_KC: NDArray[Any], logits_KK: NDArray[Any]) -> None:
+        """Add snippets.
+
+        Args:
+            features_KC: (K, C) float16 or float32, kept as it is.
+            logits_KK: (K, classes + 1) of the same kind.
+        """
+        self._waiting.append((features_KC, logits_KK))
+        self._num_waiting += len(features_KC)
+        while self._num_waiting >= _GROUP_SNIPPETS:
+            self._write(_GROUP_SNIPPETS)
+
+    def close(self, decoded_s: float, note: str) -> int:
+        """Finish the file; returns its number of snippets, of which there must be some.
+
+        Args:
+            decoded_s: length that was really decoded.
+            note: what was odd about the video.
+        """
+        if self._num_waiting:
+            self._write(self._num_waiting)
+        assert self._writer is not None
+        about = {"video_id": self._video_id, "decoded_s": decoded_s, "note": note}
+        self._writer.add_key_value_metadata({"talaria": json.dumps(about)})
+        self._writer.close()
+        return self._num_written
+
+    def _write(self, num_rows: int) -> None:
+        """The first waiting rows as one row group."""
+        features, logits = (np.concatenate(arrays) for arrays in zip(*self._waiting, strict=True))
+        columns = {
+            "snippet_idx": pa.array(
+                np.arange(self._num_written, self._num_written + num_rows, dtype=np.int32)
+            ),
+            "feature": pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(features[:num_rows])),
+            "logits": pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(logits[:num_rows])),
+        }
+        table = pa.table(columns)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._path, table.schema, compression="zstd", use_dictionary=False, write_page_checksum=True
+            )
+        self._writer.write_table(table)
+        self._waiting = [(features[num_rows:], logits[num_rows:])]
+        self._num_waiting -= num_rows
+        self._num_written += num_rows
 
 
 class FeatureStore:
@@ -110,26 +186,19 @@ class FeatureStore:
         """Put the contract beside the shards."""
         write_json(self.folder / CONTRACT, plain(contract))
 
+    @contextmanager
+    def writer(self, video_id: str) -> Iterator[ShardWriter]:
+        """Where one video's snippets go. The shard takes its place when the block ends without an error."""
+        with written_aside(self.path(video_id)) as aside:
+            yield ShardWriter(video_id, aside)
+
     def write(
         self, video_id: str, features_TC: NDArray[Any], logits_TK: NDArray[Any], decoded_s: float
     ) -> None:
-        """Write one video's shard aside and put it in place; the same input gives the same bytes.
-
-        Args:
-            video_id: names the file.
-            features_TC: (T, C) float16 or float32, kept as it is; T >= 1.
-            logits_TK: (T, K) of the same kind.
-            decoded_s: length that was really decoded.
-        """
-        arrays = {
-            "snippet_idx": pa.array(np.arange(len(features_TC), dtype=np.int32)),
-            "feature": pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(features_TC)),
-            "logits": pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(logits_TK)),
-        }
-        about = {"video_id": video_id, "decoded_s": decoded_s}
-        table = pa.table(arrays).replace_schema_metadata({"talaria": json.dumps(about)})
-        with written_aside(self.path(video_id)) as aside:
-            pq.write_table(table, aside, compression="zstd", use_dictionary=False, write_page_checksum=True)
+        """Write one video's shard at once: (T, C) and (T, K), T >= 1; see `ShardWriter`."""
+        with self.writer(video_id) as shard:
+            shard.append(features_TC, logits_TK)
+            shard.close(decoded_s, "")
 
     def read(self, video_id: str) -> VideoFeatures:
         """The snippets of one video.
@@ -139,15 +208,28 @@ class FeatureStore:
         """
         path = self.path(video_id)
         try:
-            table = pq.read_table(path, page_checksum_verification=True)
-            decoded_s = float(json.loads(table.schema.metadata[b"talaria"])["decoded_s"])
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table, facts = file.read(), _facts(file)
             features, logits = (_dense(table[name]) for name in ("feature", "logits"))
         except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{path}: no readable features of video {video_id} ({type(error).__name__}); "
                 f"delete {self.folder} to compute them again"
             ) from None
-        return VideoFeatures(features, logits, decoded_s)
+        return VideoFeatures(features, logits, facts.decoded_s)
+
+    def facts(self, video_id: str) -> ShardFacts | None:
+        """What the end of a video's shard says; None if there is no whole one."""
+        try:
+            with pq.ParquetFile(self.path(video_id)) as file:
+                return _facts(file)
+        except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
+            return None
+
+
+def _facts(file: pq.ParquetFile) -> ShardFacts:
+    about = json.loads(file.metadata.metadata[b"talaria"])
+    return ShardFacts(file.metadata.num_rows, float(about["decoded_s"]), str(about["note"]))
 
 
 def _dense(column: pa.ChunkedArray) -> NDArray[np.float32]:

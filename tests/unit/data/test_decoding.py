@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from talaria.config.specs import ClipSpec
+from talaria.data.decoder_process import IDLE
 from talaria.data.decoding import DecodedSummary, decode_frames, probe
 from talaria.errors import DataError
 
@@ -201,6 +202,7 @@ def test_two_streams_at_once_do_not_mix(tmp_path: Path) -> None:
 
 
 def test_a_crashed_decoder_is_the_videos_fault(long_video: Path) -> None:
+    IDLE.end()
     summary = DecodedSummary()
     stream = decode_frames(long_video, ClipSpec(30.0, 4, 4, 224, 224), time_limit_s=60.0, summary=summary)
     first = next(stream)
