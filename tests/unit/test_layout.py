@@ -39,6 +39,12 @@ NEIGHBOURS = {
     ("prediction", "training"): "raw predictions start from a training checkpoint",
 }
 
+# Modules of talaria_models that import an optional package, and the extra that brings it.
+OPTIONAL = {
+    "talaria_models.backbones.timesformer.model": "transformers",
+    "talaria_models.backbones.videomae.model": "transformers",
+}
+
 
 def imports_of(source: str, module: str, is_package: bool) -> Iterator[str]:
     """The absolute dotted names that a source imports; `from a import b` gives `a.b`."""
@@ -63,10 +69,10 @@ def breach(importer: str, imported: str) -> str | None:
     """What is wrong with one module of talaria or talaria_models importing a name, or None."""
     top = imported.split(".")[0]
     if importer.split(".")[0] == "talaria_models":
-        allowed = top in {"torch", "numpy", "talaria_models"} or top in sys.stdlib_module_names
+        allowed = {"torch", "numpy", "talaria_models", OPTIONAL.get(importer)} | sys.stdlib_module_names
         return (
             None
-            if allowed
+            if top in allowed
             else f"{importer} imports {imported}: models know only the stdlib, torch and numpy"
         )
     here, there = room_of(importer), room_of(imported)
@@ -140,6 +146,9 @@ def test_imports_go_one_way() -> None:
         ("talaria.evaluation.tiou", "import torch"),
         ("talaria_models.bmn.model", "from talaria.errors import DataError"),
         ("talaria_models.bmn.model", "import ray"),
+        ("talaria_models.backbones.vivit.model", "import transformers"),
+        ("talaria_models.backbones.timesformer.config", "from transformers import TimesformerConfig"),
+        ("talaria_models.backbones.timesformer.model", "import torchvision"),
     ],
 )
 def test_a_wrong_import_is_noticed(importer: str, source: str) -> None:
@@ -156,6 +165,7 @@ def test_a_wrong_import_is_noticed(importer: str, source: str) -> None:
             "talaria_models.bmn.model",
             "import math\nimport torch.nn.functional as F\nfrom ..base import Detector",
         ),
+        ("talaria_models.backbones.timesformer.model", "from transformers.models.timesformer import Model"),
     ],
 )
 def test_a_right_import_passes(importer: str, source: str) -> None:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from talaria_models.backbones.pixels import check_clips
+from talaria_models.backbones.settings import check_whole
 from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.base import ClipOutput
 
@@ -173,10 +174,3 @@ class ViViT(nn.Module):
             frames_BTD = self.encoder(tokens_BTND.flatten(0, 1)).unflatten(0, tokens_BTND.shape[:2])
             features_BC = self.temporal(frames_BTD)
         return ClipOutput(features_BC, self.head(features_BC))
-
-
-def check_whole(setting: str, unit: int, **sizes: int) -> None:
-    """Refuse a side of the clip that is not a positive multiple of the tubelet's."""
-    for name, size in sizes.items():
-        if size < 1 or size % unit:
-            raise ValueError(f"{setting}: {name} {size} of a clip is not a multiple of {setting} {unit}")
