@@ -10,13 +10,22 @@ from typing import Any
 
 from pydantic import BaseModel
 
+UNLESS_NONE = {"plain": "unless None"}
+"""Metadata of a dataclass field that takes no part in digests and plain forms while it is None: settings that
+do not use it are the same with and without it."""
+
 
 def plain(value: Any) -> Any:
     """`value` as JSON types: models and dataclasses become dicts, tuples become lists."""
     if isinstance(value, BaseModel):
         return plain(value.model_dump(mode="python"))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value))
+        found = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {
+            field.name: plain(item)
+            for field, item in found.items()
+            if item is not None or field.metadata != UNLESS_NONE
+        }
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from talaria.config.fingerprint import UNLESS_NONE
 
 _MOST_CLASSES = 12
+_LEAST_FLOW_PIXELS = 16  # of each side; with fewer OpenCV 5's DIS reads beyond its pyramid and crashes
+
+
+@dataclass(frozen=True)
+class FlowSpec:
+    """Optical flow in place of colours: from each frame of the resampled, resized stream to the next."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    method: Literal["dis", "tvl1"] = "dis"
+    """Dense inverse search, or the slower TV-L1 of the published I3D, which needs opencv-contrib."""
+    bound_px: float = 20.0
+    """Displacements are cut to this many pixels of the resized frame; the published I3D's are cut to 20."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no flow can be computed with.
+
+        Raises:
+            ValueError: one line for every field at fault.
+        """
+        problems = []
+        if self.method not in ("dis", "tvl1"):
+            problems.append(f"method: expected dis or tvl1, got {self.method!r}")
+        if not (math.isfinite(self.bound_px) and self.bound_px > 0):
+            problems.append(f"bound_px: expected a positive number of pixels, got {self.bound_px!r}")
+        if problems:
+            raise ValueError("\n".join(problems))
 
 
 @dataclass(frozen=True)
@@ -24,6 +53,8 @@ class ClipSpec:
     height: int
     """Pixels; the whole frame is resized, whatever its shape."""
     width: int
+    flow: FlowSpec | None = field(default=None, metadata=UNLESS_NONE)
+    """Clips of optical flow; null makes clips of colours."""
 
     def __post_init__(self) -> None:
         """Refuse values with which no clip could be cut.
@@ -38,8 +69,19 @@ class ClipSpec:
         ]
         if not (math.isfinite(self.fps) and self.fps > 0):
             problems.append(f"fps: expected a positive number of frames per second, got {self.fps!r}")
+        elif not problems and self.flow is not None:
+            problems += [
+                f"{side}: expected at least {_LEAST_FLOW_PIXELS} pixels for flow, got {getattr(self, side)}"
+                for side in ("height", "width")
+                if getattr(self, side) < _LEAST_FLOW_PIXELS
+            ]
         if problems:
             raise ValueError("\n".join(problems))
+
+    @property
+    def channels(self) -> int:
+        """Numbers of a pixel: red, green and blue, or motion to the right and down."""
+        return 3 if self.flow is None else 2
 
     @property
     def stride_s(self) -> float:

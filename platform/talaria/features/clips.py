@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from talaria.cluster.data import ray_data
 from talaria.config.specs import ClipSpec
-from talaria.data.decoding import decode_frames
 from talaria.data.decoding_messages import DecodedSummary
+from talaria.data.flow import clip_frames, flow_method
 from talaria.errors import DataError
 from talaria.features.requests import (
     OnVideo,
@@ -53,9 +53,12 @@ def make_clips(
 
     Raises:
         StageError: too many videos failed, or all of them.
+        ConfigError: clips of flow are asked for, and what computes them is not installed.
     """
     todo = {video.video_id: video for video in unfinished(videos, ledger, limits.retry_failed)}
     if todo:
+        if plan.spec.flow is not None:
+            flow_method(plan.spec.flow)  # told here, not by every video
         for answer in rows_of(_cut_all(plan, list(todo.values()))):
             row = _ledger_row(todo[str(answer["video_id"])], ledger, answer, plan.length_tolerance_frac)
             ledger.add(row)
@@ -71,7 +74,7 @@ def made_clips(plan: ClipPlan, ledger: Ledger) -> tuple[tuple[str, ...], tuple[t
 
 
 def clips_path(plan: ClipPlan, video_id: str) -> Path:
-    """The clips (n, L, H, W, 3) of one video; their labels lie beside them as JSON."""
+    """The clips (n, L, H, W, channels) of one video; their labels lie beside them as JSON."""
     return Path(plan.folder) / "clips" / f"{video_id}.npy"
 
 
@@ -91,7 +94,7 @@ def cut_video(batch: Mapping[str, NDArray[Any]], plan: ClipPlan) -> dict[str, ND
     )
     summary = DecodedSummary()
     try:
-        stream = decode_frames(
+        stream = clip_frames(
             str(batch["path"][0]), plan.spec, time_limit_s=plan.decode_limit_s, summary=summary
         )
         clips, _ = cut_clips(stream, wanted, plan.spec)

@@ -73,9 +73,9 @@ def cut_clips(
     """Fill the wanted clips while frames stream by; frames outside the video repeat the edge frame.
 
     Returns:
-        Clips (n, L, H, W, 3) and the number of frames that came. Without a frame there is no clip.
+        Clips (n, L, H, W, channels) and the number of frames that came. Without a frame there is no clip.
     """
-    clips = np.zeros((len(wanted), spec.num_frames, spec.height, spec.width, 3), np.uint8)
+    clips = np.zeros((len(wanted), spec.num_frames, spec.height, spec.width, spec.channels), np.uint8)
     begins = np.array([clip.first_frame_idx for clip in wanted], np.int64)
     frames_NL = begins[:, None] + np.arange(spec.num_frames)
     seen, last = 0, None

@@ -1,8 +1,9 @@
 """Random changes of a clip that leave its class: mirror, colour, brightness, position.
 
-All frames of a clip change alike, so that motion stays what it is.
+All frames of a clip change alike, so that motion stays what it is. Flow has no colour to change, and what
+moves to the right moves to the left in a mirror.
 
-Letters: L frames, H, W pixels.
+Letters: L frames, H, W pixels, C colours, or motion along x and y.
 """
 
 from __future__ import annotations
@@ -10,27 +11,37 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from talaria_models.backbones.flow import FLOW_ZERO
+
 Pixels = NDArray[np.uint8]
 
 _GAIN, _BIAS, _SHIFT_FRAC = 0.4, 60.0, 0.15
 
 
-def augmented(clip_LHWC: Pixels, seed: int, *, flip: bool, jitter: float) -> Pixels:
-    """A changed copy of a clip (L, H, W, 3).
+def augmented(clip_LHWC: Pixels, seed: int, *, flip: bool, jitter: float, flow: bool) -> Pixels:
+    """A changed copy of a clip (L, H, W, C).
 
     Args:
-        seed: decides every draw.
+        seed: decides every draw; clips of colours and of flow are mirrored and shifted alike by one seed.
         flip: mirror half of the clips.
         jitter: strength in [0, 1] of gain and bias of each colour, of their order, and of a shift that
             repeats the border; 0 changes nothing.
+        flow: the clip holds motion as `talaria_models.backbones.flow` describes it.
     """
     rng = np.random.default_rng(seed)
     clip = clip_LHWC
     if flip and rng.random() < 0.5:
-        clip = clip[:, :, ::-1]
+        clip = _flow_mirrored(clip) if flow else clip[:, :, ::-1]
     if jitter > 0:
-        clip = _recoloured(_shifted(clip, jitter, rng), jitter, rng)
+        clip = _shifted(clip, jitter, rng)
+        clip = clip if flow else _recoloured(clip, jitter, rng)
     return np.ascontiguousarray(clip)
+
+
+def _flow_mirrored(clip: Pixels) -> Pixels:
+    mirrored = clip[:, :, ::-1].copy()
+    mirrored[..., 0] = 2 * FLOW_ZERO - mirrored[..., 0].astype(np.int16)
+    return mirrored
 
 
 def _shifted(clip: Pixels, jitter: float, rng: np.random.Generator) -> Pixels:

@@ -36,13 +36,15 @@ class ClipDataset:
         return self._ends[-1] if self._ends else 0
 
     def sample(self, index: int, seed: int | None) -> Sample:
-        """Clip (L, H, W, 3) uint8, changed at random unless `seed` is None, and `label` ()."""
+        """Clip (L, H, W, channels) uint8, changed at random unless `seed` is None, and `label` ()."""
         file, position = self._locate(index)
         if file not in self._files:
             self._files[file] = np.load(self._source.files[file], mmap_mode="r")
         clip = np.array(self._files[file][position])
         if seed is not None:
-            clip = augmented(clip, seed, flip=self._source.flip, jitter=self._source.jitter)
+            source = self._source
+            flow = source.spec.flow is not None
+            clip = augmented(clip, seed, flip=source.flip, jitter=source.jitter, flow=flow)
         label = self._source.labels[file][position]
         return {"clips": torch.from_numpy(clip), "label": torch.tensor(label, dtype=torch.int64)}
 

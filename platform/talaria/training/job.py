@@ -25,7 +25,7 @@ class ClipSource:
     """Labelled clips that were sampled for fine-tuning.
 
     Attributes:
-        files: absolute paths of the .npy files (n, L, H, W, 3) uint8, one per video.
+        files: absolute paths of the .npy files (n, L, H, W, channels) uint8, one per video.
         labels: for each file the class index of each clip; background is the last class.
         flip: mirror every clip with probability one half.
         jitter: strength of random colour and position, 0 for none.
