@@ -11,14 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
+from tiny_backbones import randomised, tells_motion_apart
 
 from talaria_models import registry
-from talaria_models.backbones.batchnorm import recompute_statistics
-from talaria_models.backbones.criterion import ClipCriterion
 from talaria_models.backbones.csn.config import IP_R152, IR_R50, IR_R152, PYTORCHVIDEO_R101, TINY, CSNConfig
 from talaria_models.backbones.csn.model import CSN
-from talaria_models.backbones.pixels import normalise
 
 TINY_PRESERVED = replace(TINY, interaction="preserved")
 BOTH = pytest.mark.parametrize("config", [TINY, TINY_PRESERVED], ids=["reduced", "preserved"])
@@ -34,16 +31,6 @@ PUBLISHED = [
 def _seed() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
-
-
-def randomised(config: CSNConfig, *size: int) -> CSN:
-    """No weight and no statistic at a value that hides an error (zero norms, unit variances)."""
-    model = CSN(config, 5, *size)
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point():
-            spread = torch.randn_like(tensor) * 0.1
-            tensor.copy_(spread.abs() + 1.0 if name.endswith("running_var") else tensor + spread)
-    return model
 
 
 @pytest.mark.parametrize(
@@ -92,7 +79,7 @@ def test_published_settings_have_the_published_number_of_parameters(
 @pytest.mark.parametrize("size", [(1, 32, 32), (7, 45, 70), (32, 64, 80)])
 def test_weights_of_one_size_serve_any_other(config: CSNConfig, size: tuple[int, int, int]) -> None:
     model = CSN(config, 5, *size).eval()
-    model.load_state_dict(randomised(config, 16, 64, 64).state_dict())
+    model.load_state_dict(randomised(CSN(config, 5, 16, 64, 64)).state_dict())
     with torch.inference_mode():
         out = model(torch.randn(2, 3, *size))
     assert out.features_BC.shape == (2, model.feature_dim) == (2, 256)
@@ -107,7 +94,7 @@ def test_clips_of_another_size_are_refused() -> None:
 
 @BOTH
 def test_a_batch_of_two_equals_two_singles(config: CSNConfig) -> None:
-    model = randomised(config, 8, 48, 64).eval()
+    model = randomised(CSN(config, 5, 8, 48, 64)).eval()
     clips = torch.randn(2, 3, 8, 48, 64)
     with torch.inference_mode():
         both, singles = model(clips), [model(clip) for clip in clips.split(1)]
@@ -120,7 +107,7 @@ def test_a_batch_of_two_equals_two_singles(config: CSNConfig) -> None:
 @BOTH
 def test_channels_meet_only_where_the_settings_say(config: CSNConfig) -> None:
     """Of a bottleneck's middle, one changed input channel reaches itself alone, or all if they are mixed."""
-    block = randomised(config, 8, 32, 32).eval().stages[1][0]
+    block = randomised(CSN(config, 5, 8, 32, 32)).eval().stages[1][0]
     inside = torch.rand(1, 16, 4, 8, 8)
     changed = inside.clone()
     changed[:, 3] += torch.rand(4, 8, 8)
@@ -134,7 +121,7 @@ def test_channels_meet_only_where_the_settings_say(config: CSNConfig) -> None:
 
 @BOTH
 def test_half_precision_keeps_features_in_float32(config: CSNConfig) -> None:
-    model = randomised(config, 8, 48, 64)
+    model = randomised(CSN(config, 5, 8, 48, 64))
     clips = torch.randn(2, 3, 8, 48, 64)
     with torch.autocast("cpu", torch.bfloat16):
         model(clips).logits_BK.float().square().mean().backward()
@@ -163,35 +150,6 @@ def test_built_on_the_meta_device_and_brought_to_life(config: CSNConfig) -> None
         torch.testing.assert_close(model.eval()(clips).logits_BK, ordinary.eval()(clips).logits_BK)
 
 
-def moving_squares(num_pairs: int) -> tuple[Tensor, Tensor]:
-    """(2P, 16, 64, 64, 3) uint8 clips and labels: squares that go right (1), and the same clips reversed (0).
-
-    A pair holds the same frames, so that nothing but motion tells its labels apart.
-    """
-    right = torch.zeros(num_pairs, 16, 64, 64, 3, dtype=torch.uint8)
-    for clip in right:
-        top, left = torch.randint(0, 48, (2,)).tolist()
-        colour = torch.randint(80, 256, (3,), dtype=torch.uint8)
-        for frame in range(16):
-            columns = torch.arange(left + 2 * frame, left + 2 * frame + 16) % 64
-            clip[frame, top : top + 16, columns] = colour
-    return torch.cat([right, right.flip(1)]), torch.arange(2).flip(0).repeat_interleave(num_pairs)
-
-
 @BOTH
 def test_a_tiny_one_learns_the_direction_of_motion(config: CSNConfig) -> None:
-    clips_u8, labels = moving_squares(8)
-    model = CSN(config, 2, 16, 64, 64)
-    clips = normalise(clips_u8, config.pixel_mean, config.pixel_std)
-    criterion, targets = ClipCriterion(), {"label": labels}
-    optimiser = torch.optim.AdamW(model.parameters(), lr=8e-3)
-    for _ in range(40):
-        loss = criterion(model(clips), targets, criterion.counts(targets))["total"]
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        if loss.item() < 0.05:
-            break
-    recompute_statistics(model, clips.split(8))
-    with torch.inference_mode():
-        assert model.eval()(clips).logits_BK.argmax(1).equal(labels)
+    assert tells_motion_apart(config, lr=8e-3)
