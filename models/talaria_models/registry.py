@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from talaria_models.backbones.csn.config import CSNConfig
+from talaria_models.backbones.i3d.config import I3DConfig
 from talaria_models.backbones.slowfast.config import SlowFastConfig
 from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
@@ -20,7 +21,7 @@ from talaria_models.tcanet.config import TCANetConfig
 if TYPE_CHECKING:
     from torch import nn
 
-BackboneConfig = SlowFastConfig | ViViTConfig | CSNConfig
+BackboneConfig = SlowFastConfig | ViViTConfig | CSNConfig | I3DConfig
 DetectorConfig = BMNConfig
 RefinerConfig = TCANetConfig | RefineNetworkConfig
 ModelConfig = BackboneConfig | DetectorConfig | RefinerConfig | ClassifierConfig
@@ -29,6 +30,7 @@ _MODELS: dict[str, tuple[type[Any], str, str]] = {
     "slowfast": (SlowFastConfig, "talaria_models.backbones.slowfast.model", "SlowFast"),
     "vivit": (ViViTConfig, "talaria_models.backbones.vivit.model", "ViViT"),
     "csn": (CSNConfig, "talaria_models.backbones.csn.model", "CSN"),
+    "i3d": (I3DConfig, "talaria_models.backbones.i3d.model", "I3D"),
     "bmn": (BMNConfig, "talaria_models.bmn.model", "BMN"),
     "tcanet": (TCANetConfig, "talaria_models.tcanet.model", "TCANet"),
     "refine_network": (RefineNetworkConfig, "talaria_models.refine_network.model", "RefineNetwork"),

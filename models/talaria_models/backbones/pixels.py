@@ -33,8 +33,8 @@ def normalise(clips_u8_BLHWC: Tensor, mean: Sequence[float], std: Sequence[float
     return scaled.div_(255.0).sub_(mean_C111).div_(std_C111)
 
 
-def check_clips(clips_BCLHW: Tensor, num_frames: int, height: int, width: int) -> None:
+def check_clips(clips_BCLHW: Tensor, num_frames: int, height: int, width: int, channels: int = 3) -> None:
     """Refuse clips that are not of the size the backbone was built for."""
-    expected = (3, num_frames, height, width)
+    expected = (channels, num_frames, height, width)
     if clips_BCLHW.ndim != 5 or tuple(clips_BCLHW.shape[1:]) != expected:
         raise ValueError(f"clips: expected (B, *{expected}), got {tuple(clips_BCLHW.shape)}")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from talaria.config.postprocess import PostprocessConfig
 from talaria.config.specs import ClipSpec
 from talaria_models.backbones.csn.config import CSNConfig
+from talaria_models.backbones.i3d.config import I3DConfig
 from talaria_models.backbones.slowfast.config import SlowFastConfig
 from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
@@ -62,7 +63,7 @@ class FinetuneSection(Section):
 class BackboneNode(Section):
     """A network that turns clips into snippet features."""
 
-    model: Annotated[SlowFastConfig | ViViTConfig | CSNConfig, Field(discriminator="name")]
+    model: Annotated[SlowFastConfig | ViViTConfig | CSNConfig | I3DConfig, Field(discriminator="name")]
     clip: ClipSpec
     checkpoint: str | None = None
     """Weights to start from: a folder written by Talaria."""
@@ -73,9 +74,14 @@ class BackboneNode(Section):
     """Clips that travel and are computed together; the last chunk of a video is padded."""
 
     @model_validator(mode="after")
-    def _weights(self) -> BackboneNode:
+    def _runnable(self) -> BackboneNode:
+        problems = []
+        if isinstance(self.model, I3DConfig) and self.model.modality == "flow":
+            problems.append("model.modality: found 'flow'; flow is not extracted yet, expected 'rgb'")
         if self.finetune is None and self.checkpoint is None:
-            raise ValueError("finetune: null needs checkpoint to be set, or features would be random")
+            problems.append("finetune: null needs checkpoint to be set, or features would be random")
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
 

@@ -33,12 +33,16 @@ ONE_MISTAKE: list[tuple[dict[str, Any], str]] = [
     (
         {f"{SLOWFAST}/clip/zzz": 1},
         "backbones.slowfast.clip.zzz: unknown field; "
-        "expected one of fps, height, num_frames, stride_frames, width",
+        "expected one of flow, fps, height, num_frames, stride_frames, width",
     ),
     ({"detector": {}}, "detector: unknown field; did you mean detectors?"),
     (
         {f"{SLOWFAST}/model/name": "slowfsat"},
         "backbones.slowfast.model.name: found 'slowfsat'; expected one of slowfast, vivit",
+    ),
+    (
+        {f"{SLOWFAST}/model": {"name": "i3d", "modality": "flow"}},
+        "backbones.slowfast.model.modality: found 'flow'; flow is not extracted yet, expected 'rgb'",
     ),
     (
         {f"{SLOWFAST}/model/name": ...},
@@ -117,7 +121,7 @@ ONE_MISTAKE: list[tuple[dict[str, Any], str]] = [
     ({"data": {"videos": "v"}}, "data.annotations: not set; data.videos and data.annotations go together"),
     (
         {f"{SLOWFAST}/finetune": None},
-        "backbones.slowfast.finetune: null needs checkpoint to be set, or features would be random",
+        "backbones.slowfast.finetune: null needs checkpoint or published, or features would be random",
     ),
     (
         {"search": {"detector": "bnm", "features": "slow", "space": {"optim.lr": {"type": "choice"}}}},
@@ -143,7 +147,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         {
             "detectors/bmn/model/num_snipets": 3,
             "detectors/bmn_long/optim": {"lr": "x"},
-            "backbones/slowfast/model/name": "i3d",
+            "backbones/slowfast/model/name": "x3d",
             "postprocess": {"low": 3, "alpha": -1},
             "data/generate/num_training": 0,
             "extra": 1,
@@ -181,6 +185,14 @@ def test_several_faults_of_one_section_have_the_full_path_each(tmp_path: Path) -
     assert [line.split(": ")[1] for line in found] == [
         "backbones.slowfast.clip.width",
         "backbones.slowfast.clip.fps",
+    ]
+
+
+def test_several_faults_of_a_backbone_are_told_at_once(tmp_path: Path) -> None:
+    flow = {f"{SLOWFAST}/model": {"name": "i3d", "modality": "flow"}, f"{SLOWFAST}/finetune": None}
+    assert [line.split(": ")[1] for line in problems(written(tmp_path, changed(flow)))] == [
+        "backbones.slowfast.model.modality",
+        "backbones.slowfast.finetune",
     ]
 
 

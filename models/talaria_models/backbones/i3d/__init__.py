@@ -1,0 +1,1 @@
+"""I3D: the Inception network of images, its filters and pools inflated over time."""
