@@ -58,6 +58,8 @@ def test_the_winning_graphs_have_the_reports_numbers() -> None:
     first, second = (load_recipe(folder / f"hacs_{year}.yaml", []) for year in (2020, 2021))
     assert [node.model.num_snippets for node in first.detectors.values()] == [256, 200, 180, 160, 200, 200]
     assert [node.model.lstm_layers for node in first.detectors.values()] == [0, 0, 0, 0, 1, 2]
+    assert [head.name for head in detector_heads(first) if head.backbone != "slowfast"] == ["i3d-bmn200"]
+    assert len(proposal_sources(first, "ensemble")) == 7
     assert all(node.model.tiou_thresholds == (0.5, 0.6, 0.7) for node in first.refiners.values())  # type: ignore[union-attr]
     assert {name: len(refiner_heads(config)) for name, config in (("2020", first), ("2021", second))} == {
         "2020": 5,
