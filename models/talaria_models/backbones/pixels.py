@@ -1,11 +1,40 @@
-"""From decoded frames to what a backbone eats. Letters: B batch, L frames, H, W pixels, C colours (RGB)."""
+"""From stored clips to what a backbone eats.
+
+Letters: B batch, L frames, H, W pixels, C colours (RGB), or motion along x and y.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from talaria_models.backbones.flow import FLOW_STEPS, FLOW_ZERO
+from talaria_models.backbones.i3d.config import I3DConfig
+
+if TYPE_CHECKING:
+    from talaria_models.registry import BackboneConfig
+
+
+def network_input(clips_u8_BLHWC: Tensor, config: BackboneConfig) -> Tensor:
+    """Stored clips as the network of a config takes them: colours standardised, flow from -1 to 1.
+
+    Args:
+        clips_u8_BLHWC: (B, L, H, W, C) uint8: flow, if that is the config's modality, or RGB.
+
+    Returns:
+        (B, C, L, H, W) float32, channels last in memory.
+
+    Raises:
+        ValueError: another dtype or shape.
+    """
+    if isinstance(config, I3DConfig) and config.modality == "flow":
+        _check_stored(clips_u8_BLHWC, 2)
+        motion = clips_u8_BLHWC.permute(0, 4, 1, 2, 3).to(torch.float32)
+        return motion.sub_(FLOW_ZERO).div_(FLOW_STEPS)
+    return normalise(clips_u8_BLHWC, config.pixel_mean, config.pixel_std)
 
 
 def normalise(clips_u8_BLHWC: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -23,10 +52,7 @@ def normalise(clips_u8_BLHWC: Tensor, mean: Sequence[float], std: Sequence[float
     Raises:
         ValueError: another dtype or shape.
     """
-    if clips_u8_BLHWC.dtype != torch.uint8 or clips_u8_BLHWC.ndim != 5 or clips_u8_BLHWC.shape[-1] != 3:
-        raise ValueError(
-            f"clips: expected uint8 (B, L, H, W, 3), got {clips_u8_BLHWC.dtype} {tuple(clips_u8_BLHWC.shape)}"
-        )
+    _check_stored(clips_u8_BLHWC, 3)
     scaled = clips_u8_BLHWC.permute(0, 4, 1, 2, 3).to(torch.float32)
     mean_C111 = scaled.new_tensor(mean).view(3, 1, 1, 1)
     std_C111 = scaled.new_tensor(std).view(3, 1, 1, 1)
@@ -38,3 +64,10 @@ def check_clips(clips_BCLHW: Tensor, num_frames: int, height: int, width: int, c
     expected = (channels, num_frames, height, width)
     if clips_BCLHW.ndim != 5 or tuple(clips_BCLHW.shape[1:]) != expected:
         raise ValueError(f"clips: expected (B, *{expected}), got {tuple(clips_BCLHW.shape)}")
+
+
+def _check_stored(clips: Tensor, channels: int) -> None:
+    if clips.dtype != torch.uint8 or clips.ndim != 5 or clips.shape[-1] != channels:
+        raise ValueError(
+            f"clips: expected uint8 (B, L, H, W, {channels}), got {clips.dtype} {tuple(clips.shape)}"
+        )

@@ -18,7 +18,7 @@ from talaria.data.timebase import clip_start_idx
 
 @dataclass(frozen=True)
 class FrameChunk:
-    """Frames (F, H, W, 3) uint8 of `num_valid` clips of a video, padded to the frames of a full chunk."""
+    """Frames (F, H, W, channels) uint8 of `num_valid` clips of a video, padded to a full chunk's."""
 
     chunk_idx: int
     num_valid: int
@@ -36,7 +36,7 @@ def frame_chunks(
     """Cut a stream of frames into chunks, each an array of its own; memory does not grow with the length.
 
     Args:
-        frame_blocks: consecutive frames (n, H, W, 3) of the resampled stream.
+        frame_blocks: consecutive frames (n, H, W, channels) of the resampled stream, or their flow.
         spec: clip length and stride; snippet i's clip starts at i * stride + stride // 2 - L // 2, and frames
             outside the video repeat the edge frame.
         chunk_clips: clips of a chunk.
@@ -48,7 +48,7 @@ def frame_chunks(
     first = clip_start_idx(0, spec)
     skipped = max(0, first)  # frames between two chunks that no clip needs
     seen = filled = chunk = 0
-    frames = last = np.zeros((0, spec.height, spec.width, 3), np.uint8)
+    frames = last = np.zeros((0, spec.height, spec.width, spec.channels), np.uint8)
     for block in frame_blocks:
         if not len(block):
             continue

@@ -15,7 +15,7 @@ from talaria.training.job import ClipSource, LabelledVideo, RefinerSource, Snipp
 from talaria.training.refiner_data import RefinerDataset
 from talaria_models.backbones.batchnorm import recompute_statistics
 from talaria_models.backbones.criterion import ClipCriterion
-from talaria_models.backbones.pixels import normalise
+from talaria_models.backbones.pixels import network_input
 from talaria_models.base import Criterion, Loss
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.bmn.criterion import BMNCriterion
@@ -27,7 +27,7 @@ from talaria_models.refine_network.config import RefineNetworkConfig
 from talaria_models.refine_network.criterion import RefineNetworkCriterion
 from talaria_models.refine_network.targets import build_targets as refine_network_targets
 from talaria_models.refining import build_targets
-from talaria_models.registry import build
+from talaria_models.registry import BackboneConfig, build
 from talaria_models.tcanet.config import TCANetConfig
 from talaria_models.tcanet.criterion import TCANetCriterion
 
@@ -78,11 +78,11 @@ def build_task(job: TrainJob) -> TrainingTask:
 
 
 def _backbone_task(job: TrainJob, model: nn.Module, source: ClipSource) -> TrainingTask:
-    mean, std = job.model.pixel_mean, job.model.pixel_std  # type: ignore[union-attr]
+    config: BackboneConfig = job.model  # type: ignore[assignment]
     dataset = ClipDataset(source)
 
     def forward(network: nn.Module, batch: Mapping[str, Tensor]) -> Any:
-        return network(normalise(batch["clips"], mean, std))
+        return network(network_input(batch["clips"], config))
 
     def finalize(network: nn.Module, device: torch.device) -> None:
         """Batch-norm statistics of the last weights, over clips that the seed picks."""
@@ -91,7 +91,7 @@ def _backbone_task(job: TrainJob, model: nn.Module, source: ClipSource) -> Train
         picks = sorted(range(len(dataset)), key=lambda i: content_seed(job.seed, "statistics", i))[:count]
         cuts = (picks[begin : begin + size] for begin in range(0, count, size))
         clips = (stacked([dataset.sample(i, None) for i in cut])["clips"] for cut in cuts)
-        batches = (normalise(batch.to(device), mean, std) for batch in clips)
+        batches = (network_input(batch.to(device), config) for batch in clips)
         recompute_statistics(network, batches)
 
     criterion = ClipCriterion(job.label_smoothing, job.bnm_weight)
