@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from talaria_models.backbones.csn.config import CSNConfig
@@ -20,6 +21,8 @@ from talaria_models.tcanet.config import TCANetConfig
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from talaria_models.backbones.published import LoadPublished
 
 BackboneConfig = SlowFastConfig | ViViTConfig | CSNConfig | I3DConfig
 DetectorConfig = BMNConfig
@@ -49,6 +52,19 @@ def build(config: ModelConfig, **sizes: int) -> nn.Module:
     _, module, name = _MODELS[config.name]
     model: nn.Module = getattr(import_module(module), name)(config, **sizes)
     return model
+
+
+def published_loader(config: BackboneConfig) -> LoadPublished:
+    """What loads published checkpoints into this kind of backbone: `load_published` beside its model.
+
+    Raises:
+        ValueError: checkpoints of this model are not published.
+    """
+    package = _MODELS[config.name][1].rpartition(".")[0]
+    if find_spec(f"{package}.checkpoint") is None:
+        raise ValueError(f"model {config.name}: no layout of published checkpoints is known")
+    load: LoadPublished = import_module(f"{package}.checkpoint").load_published
+    return load
 
 
 def config_from_dict(fields: dict[str, Any]) -> ModelConfig:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from talaria.config.postprocess import PostprocessConfig
+from talaria.config.published import PublishedSpec
 from talaria.config.specs import ClipSpec
 from talaria_models.backbones.csn.config import CSNConfig
 from talaria_models.backbones.i3d.config import I3DConfig
@@ -67,8 +68,10 @@ class BackboneNode(Section):
     clip: ClipSpec
     checkpoint: str | None = None
     """Weights to start from: a folder written by Talaria."""
+    published: PublishedSpec | None = None
+    """Weights to start from: a file that others published. Only `finetune: null` keeps its classifier."""
     finetune: FinetuneSection | None = FinetuneSection()
-    """null extracts with the weights of `checkpoint` as they are."""
+    """null extracts with the weights of `checkpoint` or `published` as they are."""
     feature_dtype: Literal["float16", "float32"] = "float16"
     chunk_clips: int = Field(default=16, ge=1)
     """Clips that travel and are computed together; the last chunk of a video is padded."""
@@ -78,11 +81,21 @@ class BackboneNode(Section):
         problems = []
         if isinstance(self.model, I3DConfig) and self.model.modality == "flow":
             problems.append("model.modality: found 'flow'; flow is not extracted yet, expected 'rgb'")
-        if self.finetune is None and self.checkpoint is None:
-            problems.append("finetune: null needs checkpoint to be set, or features would be random")
+        problems += self._weights_problems()
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _weights_problems(self) -> list[str]:
+        if self.published is None:
+            random = self.finetune is None and self.checkpoint is None
+            return ["finetune: null needs checkpoint or published, or features would be random"] * random
+        problems = []
+        if self.checkpoint is not None:
+            problems.append("published: found checkpoint, too; expected one of them")
+        if self.finetune is not None and self.published.classes is not None:
+            problems.append("published.classes: has no effect on a backbone that is fine-tuned; leave it out")
+        return problems
 
 
 class ClassifierNode(Section):

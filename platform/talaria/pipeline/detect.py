@@ -190,7 +190,7 @@ def _by_clips(
         node = config.backbones[name]
         plan = ExtractionPlan(
             store=str(run_folder / "features" / name),
-            model=str(model_folder(run_folder, name, node)),
+            model=str(model_folder(run_folder, config, name)),
             spec=node.clip,
             chunk_clips=node.chunk_clips,
             dtype=node.feature_dtype,

@@ -17,8 +17,11 @@ from talaria.pipeline.predictions import predict_missing
 from talaria.pipeline.refiners import refine_missing
 from talaria.pipeline.session import Session
 from talaria.pipeline.summary import show_summary, write_summary
+from talaria.pipeline.weights import starting_weights
 
-Stage = Literal["data", "clips", "finetune", "features", "search", "train", "predict", "refine", "report"]
+Stage = Literal[
+    "data", "weights", "clips", "finetune", "features", "search", "train", "predict", "refine", "report"
+]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
@@ -58,9 +61,11 @@ def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
     """The stages one after the other, each with the result of those before; yields when one is finished."""
     dataset = prepare_dataset(session)
     yield "data"
+    weights = starting_weights(session, dataset)
+    yield "weights"
     clips = cut_missing_clips(session, dataset, retry_failed)
     yield "clips"
-    backbones = finetune_missing(session, clips)
+    backbones = finetune_missing(session, clips, weights)
     yield "finetune"
     stores = extract_missing(session, dataset, backbones, retry_failed)
     yield "features"

@@ -12,7 +12,7 @@ from talaria.config.fingerprint import plain
 from talaria.config.loading import save_resolved, validated
 from talaria.config.postprocess import PostprocessConfig
 from talaria.config.schema import RunConfig
-from talaria.pipeline.detect import model_folder
+from talaria.pipeline.weights import model_folder
 from talaria.seeds import content_seed
 from talaria.store.checkpoint import SavedModel, save_model, weights_digest
 from talaria.store.feature_store import FeatureContract, FeatureStore
