@@ -39,6 +39,7 @@ class FeatureContract:
         layer: which tensor of the backbone is stored.
         classes: columns of the logits; a last logit without a name here is background.
         published: sha256 of the published file that the weights are made of or were fine-tuned from, if any.
+        flow: method and bound of the flow that the backbone is given; None for colours.
     """
 
     backbone: dict[str, Any]
@@ -55,6 +56,7 @@ class FeatureContract:
     feature_dim: int
     classes: tuple[str, ...]
     published: str | None = field(default=None, metadata=UNLESS_NONE)
+    flow: dict[str, Any] | None = field(default=None, metadata=UNLESS_NONE)
 
     @property
     def fingerprint(self) -> str:
