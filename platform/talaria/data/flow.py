@@ -92,8 +92,8 @@ def flow_method(spec: FlowSpec) -> tuple[Motion, Callable[[Pixels], Pixels]]:
         import cv2
     except ImportError:
         raise ConfigError(
-            "clip.flow: optical flow needs OpenCV, which is not installed; expected the extra: "
-            "pip install 'talaria[flow]'"
+            "clip.flow: needs OpenCV, which the extra flow installs: "
+            "pip install -c constraints.txt -e '.[flow]'"
         ) from None
     cv2.setNumThreads(1)
     if spec.method == "dis":

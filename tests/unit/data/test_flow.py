@@ -149,7 +149,9 @@ def test_clips_are_cut_from_flow_where_their_settings_say_so(tmp_path: Path) -> 
 
 def test_without_opencv_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(ConfigError, match=r"pip install 'talaria\[flow\]'"):
+    with pytest.raises(
+        ConfigError, match=r"OpenCV, which the extra flow installs: pip install .*'\.\[flow\]'"
+    ):
         flow_of(moving_square((1.0, 0.0), 2))
 
 
