@@ -164,7 +164,7 @@ def test_half_precision_keeps_features_in_float32(config: I3DConfig) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             rounded = model(clips).features_BC
     assert rounded.dtype == torch.float32
-    assert (rounded - exact).abs().max() < 0.02 * exact.abs().max()
+    assert (rounded - exact).norm() < 0.02 * exact.norm()  # 0.004 to 0.009 over 24 draws of weights
 
 
 @BOTH
