@@ -64,7 +64,7 @@ def run(plan: ExtractionPlan, videos: tuple[Video, ...], actors: int = 1, **limi
     allowed = StageLimits(**{"decode_limit_s": 60.0, "max_failed_frac": 0.5, **limits})
     resources = ResourcesSection(actors=actors)
     ledger = Ledger(Path(plan.store))
-    extract(plan, videos, ledger, allowed, resources, CAPACITY, lambda row: ended.append(row.video_id))
+    extract(plan, videos, ledger, allowed, resources, CAPACITY, lambda row, found: ended.append(row.video_id))
     return ended
 
 

@@ -6,7 +6,7 @@ that its ledger row needs, so that a killed driver's finished videos are entered
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,11 +14,11 @@ import pyarrow as pa
 from talaria.cluster.connect import Capacity
 from talaria.cluster.data import ray_data
 from talaria.config.schema import ResourcesSection
+from talaria.data.flow import flow_method
 from talaria.features.extractor import Extractor
 from talaria.features.requests import (
     Extracted,
     ExtractionPlan,
-    OnVideo,
     StageLimits,
     done_row,
     failed_row,
@@ -30,6 +30,7 @@ from talaria.records import Video
 from talaria.store.feature_store import FeatureStore
 from talaria.store.ledger import Ledger, LedgerRow
 
+OnExtracted = Callable[[LedgerRow, Extracted], None]
 _MOST_BLOCKS = 1000
 """Ray Data's own work grows with the number of blocks."""
 
@@ -41,7 +42,7 @@ def extract(
     limits: StageLimits,
     resources: ResourcesSection,
     capacity: Capacity,
-    on_video: OnVideo,
+    on_video: OnExtracted,
 ) -> None:
     """Compute the features of every video that has no ledger row yet.
 
@@ -49,10 +50,11 @@ def extract(
         plan: what to compute and where it goes.
         videos: all videos of the dataset.
         ledger: rows of earlier calls; new ones are added as videos end.
-        on_video: called with each new row.
+        on_video: called with each new row and what it was made from.
 
     Raises:
         StageError: too many videos failed, or all of them.
+        ConfigError: features of flow are asked for, and what computes it is not installed.
     """
     store, todo = FeatureStore(Path(plan.store)), {}
     for video in unfinished(videos, ledger, limits.retry_failed):
@@ -60,11 +62,18 @@ def extract(
         if facts is None:
             todo[video.video_id] = video
         else:
-            found = Extracted(video.video_id, "", facts.decoded_s, facts.num_snippets, facts.note, 0.0, 0.0)
-            _enter(_ledger_row(video, ledger, found), ledger, on_video)
+            found = Extracted(
+                video.video_id,
+                decoded_s=facts.decoded_s,
+                num_snippets=facts.num_snippets,
+                note=facts.note,
+            )
+            _enter(video, found, ledger, on_video)
     if todo:
+        if plan.spec.flow is not None:
+            flow_method(plan.spec.flow)  # told here, not by every worker
         for found in _extracted(plan, list(todo.values()), resources, capacity):
-            _enter(_ledger_row(todo[found.video_id], ledger, found), ledger, on_video)
+            _enter(todo[found.video_id], found, ledger, on_video)
     ledger.close(limits.max_failed_frac, "features")
 
 
@@ -77,9 +86,10 @@ def dealt(sizes_bytes: Sequence[int], num_blocks: int) -> list[list[int]]:
     return [order[first::num_blocks] for first in range(num_blocks)]
 
 
-def _enter(row: LedgerRow, ledger: Ledger, on_video: OnVideo) -> None:
+def _enter(video: Video, found: Extracted, ledger: Ledger, on_video: OnExtracted) -> None:
+    row = _ledger_row(video, ledger, found)
     ledger.add(row)
-    on_video(row)
+    on_video(row, found)
 
 
 def _ledger_row(video: Video, ledger: Ledger, found: Extracted) -> LedgerRow:

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talaria.data.decoding import decode_frames
 from talaria.data.decoding_messages import DecodedSummary
+from talaria.data.flow import clip_frames
 from talaria.errors import DataError
 from talaria.features.chunk_network import ChunkNetwork
 from talaria.features.chunks import frame_chunks
 from talaria.features.read_ahead import read_ahead
 from talaria.features.requests import Extracted, ExtractionPlan
-from talaria.store.feature_store import FeatureStore
+from talaria.store.feature_store import FeatureStore, ShardWriter
 
 
 class Extractor:
@@ -41,18 +41,24 @@ class Extractor:
 
     def extracted(self, video_id: str, path: str) -> Extracted:
         """Compute a video's features and leave its shard; nothing is left of a video that fails."""
-        plan, summary, forward_s = self._plan, DecodedSummary(), 0.0
+        found, began_s = Extracted(video_id), time.monotonic()
         try:
-            stream = decode_frames(path, plan.spec, time_limit_s=plan.decode_limit_s, summary=summary)
             with self._store.writer(video_id) as shard:
-                for chunk in read_ahead(frame_chunks(stream, plan.spec, plan.chunk_clips)):
-                    with self._turn:
-                        start_s = time.thread_time()
-                        features_KC, logits_KK = self._network(chunk.frames)
-                        forward_s += time.thread_time() - start_s
-                    shard.append(features_KC[: chunk.num_valid], logits_KK[: chunk.num_valid])
-                num_snippets = shard.close(summary.duration_s, summary.error or "")
+                self._fill(shard, path, found)
+                found.num_snippets = shard.close(found.decoded_s, found.note)
         except DataError as failure:
-            return Extracted(video_id, str(failure), summary.duration_s, 0, "", summary.cpu_s, forward_s)
-        note, cpu_s = summary.error or "", summary.cpu_s
-        return Extracted(video_id, "", summary.duration_s, num_snippets, note, cpu_s, forward_s)
+            found.error = str(failure)
+        found.wall_s = time.monotonic() - began_s
+        return found
+
+    def _fill(self, shard: ShardWriter, path: str, found: Extracted) -> None:
+        plan, summary = self._plan, DecodedSummary()
+        stream = clip_frames(path, plan.spec, time_limit_s=plan.decode_limit_s, summary=summary)
+        for chunk in read_ahead(frame_chunks(stream, plan.spec, plan.chunk_clips)):
+            with self._turn:
+                began_s = time.thread_time()
+                features_KC, logits_KK = self._network(chunk.frames)
+                found.forward_cpu_s += time.thread_time() - began_s
+            shard.append(features_KC[: chunk.num_valid], logits_KK[: chunk.num_valid])
+        found.decoded_s, found.note = summary.duration_s, summary.error or ""
+        found.decode_cpu_s = summary.cpu_s

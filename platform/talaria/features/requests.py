@@ -46,24 +46,26 @@ class ExtractionPlan:
     decode_limit_s: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class Extracted:
-    """What came of one video.
+    """What came of one video, filled while it is worked on.
 
     Attributes:
         error: why it failed, else empty.
         decoded_s: how much of it was decoded.
         note: what was odd about it.
         decode_cpu_s, forward_cpu_s: processor time of its decoder and of the backbone.
+        wall_s: time on the clock.
     """
 
     video_id: str
-    error: str
-    decoded_s: float
-    num_snippets: int
-    note: str
-    decode_cpu_s: float
-    forward_cpu_s: float
+    error: str = ""
+    decoded_s: float = 0.0
+    num_snippets: int = 0
+    note: str = ""
+    decode_cpu_s: float = 0.0
+    forward_cpu_s: float = 0.0
+    wall_s: float = 0.0
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Extracted:

@@ -13,8 +13,10 @@ from talaria.config.nodes import BackboneNode, FinetuneSection
 from talaria.data.timebase import clip_start_idx
 from talaria.features.clips import ClipPlan, made_clips, make_clips
 from talaria.features.extraction import extract
-from talaria.features.requests import ExtractionPlan, StageLimits
+from talaria.features.requests import Extracted, ExtractionPlan, StageLimits
+from talaria.features.verification import common_device
 from talaria.log import BOARD
+from talaria.pipeline.graph import clip_group
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training, run_trainings
 from talaria.pipeline.weights import ORIGIN, model_sizes, origin
@@ -102,6 +104,9 @@ def extract_missing(
             continue
         detail = f"{name}: {len(dataset.videos)} videos"
         with session.stage("features", detail), BOARD.step(f"features {name}", len(dataset.videos)) as step:
+            device = common_device(session.capacity)
+            if artifact.finished() and artifact.record()["info"].get("device") != device:
+                device = None  # some videos were computed elsewhere
             artifact.begin()
             stores[name].write_contract(contract)
             plan = ExtractionPlan(
@@ -115,14 +120,15 @@ def extract_missing(
             ledger = Ledger(artifact.folder)
             step.advance(len(ledger.rows))
 
-            def on_video(row: LedgerRow, step: Any = step) -> None:
+            def on_video(row: LedgerRow, found: Extracted, step: Any = step) -> None:
+                del found
                 step.advance(note=row.video_id)
 
             limits = _limits(session, retry_failed)
             extract(
                 plan, dataset.videos, ledger, limits, session.config.resources, session.capacity, on_video
             )
-            artifact.commit(videos=len(ledger.rows), failed=len(ledger.failed()))
+            artifact.commit(videos=len(ledger.rows), failed=len(ledger.failed()), device=device)
     return stores
 
 
@@ -144,6 +150,7 @@ def make_contract(node: BackboneNode, model: Path, dataset: Dataset) -> FeatureC
         feature_dim=int(saved.card["feature_dim"]),
         classes=tuple(saved.card["classes"]),
         published=saved.card[ORIGIN]["sha256"] if ORIGIN in saved.card else None,
+        flow=plain(node.clip.flow),
     )
 
 
@@ -151,8 +158,9 @@ def _clip_set(session: Session, dataset: Dataset, node: BackboneNode, finetune: 
     data = session.config.data
     videos = dataset.subset(data.train_subset)
     seed = content_seed(session.config.run.seed, "clips")
+    clip = node.finetune_clip
     fields = {
-        "clip": node.clip,
+        "clip": clip,
         "clips_per_segment": finetune.clips_per_segment,
         "background_clips_per_video": finetune.background_clips_per_video,
         "length_tolerance_frac": data.length_tolerance_frac,
@@ -160,11 +168,11 @@ def _clip_set(session: Session, dataset: Dataset, node: BackboneNode, finetune: 
         "videos": fingerprint([(v.video_id, v.duration_s, v.annotations) for v in videos]),
         "seed": seed,
     }
-    key = fingerprint([node.clip, finetune.clips_per_segment, finetune.background_clips_per_video])[:8]
+    key = fingerprint(clip_group(node))[:8]
     artifact = session.artifact("clips", key, "1", fields)
     plan = ClipPlan(
         folder=str(artifact.folder),
-        spec=node.clip,
+        spec=clip,
         classes=dataset.classes,
         clips_per_segment=finetune.clips_per_segment,
         background_clips=finetune.background_clips_per_video,
@@ -187,32 +195,33 @@ def _finetuning(
     fields = {
         "clips": clips.artifact.fingerprint,
         "model": node.model,
-        "finetune": finetune,
+        "finetune": finetune.model_dump(exclude={"height", "width"}),  # the clips' fingerprint has them
         "seed": seed,
         "start_from": weights_digest(start_from) if start_from else None,
     }
     artifact = session.artifact("finetune", name, "1", fields)
-    sizes = model_sizes(node, len(clips.plan.classes) + 1)
+    clip = node.finetune_clip
+    sizes = model_sizes(node, len(clips.plan.classes) + 1) | {"height": clip.height, "width": clip.width}
     files, labels = made_clips(clips.plan, Ledger(clips.artifact.folder))
     job = TrainJob(
         name=name,
         model=node.model,
         sizes=sizes,
         optim=finetune.optim,
-        source=ClipSource(files, labels, node.clip, finetune.flip, finetune.jitter),
+        source=ClipSource(files, labels, clip, finetune.flip, finetune.jitter),
         seed=seed,
         out=str(artifact.folder),
         card={
             "classes": clips.plan.classes,
             "feature_dim": feature_dim(node.model, sizes),
-            "clip": plain(node.clip),
+            "clip": plain(clip),
             **origin(start_from),
         },
         label_smoothing=finetune.label_smoothing,
         bnm_weight=finetune.bnm_weight,
         start_from=str(start_from) if start_from else None,
     )
-    return Training(artifact, job, {"model": node.model, "finetune": finetune, "clip": node.clip})
+    return Training(artifact, job, {"model": node.model, "finetune": finetune, "clip": clip})
 
 
 def feature_dim(config: ModelConfig, sizes: dict[str, int]) -> int:

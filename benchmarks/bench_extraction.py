@@ -1,0 +1,257 @@
+"""Extraction against its own limit, against decoding clip by clip, and what a tiny video costs.
+
+    python benchmarks/bench_extraction.py [--videos 40] [--seconds 60] [--tiny 100 2000]
+
+On a CPU the limit is (decoding + forward) processor seconds over cores, both measured alone, on every core at
+once, in the same run; on a GPU it is the greater of the two. Time counts from the first video that an actor
+begins. "Clip by clip" opens the file for every clip, seeks, decodes and computes it, on every core at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT / "models")]
+os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])
+
+import av  # noqa: E402
+import numpy as np  # noqa: E402
+import psutil  # noqa: E402
+import torch  # noqa: E402
+
+from talaria.cluster.connect import Capacity, connected  # noqa: E402
+from talaria.config.schema import ResourcesSection  # noqa: E402
+from talaria.config.specs import ClipSpec  # noqa: E402
+from talaria.data.decoding_messages import DecodedSummary, VideoRequest  # noqa: E402
+from talaria.data.video import decode_video  # noqa: E402
+from talaria.features.chunk_network import ChunkNetwork  # noqa: E402
+from talaria.features.chunks import chunk_frames  # noqa: E402
+from talaria.features.extraction import extract  # noqa: E402
+from talaria.features.requests import Extracted, ExtractionPlan, StageLimits  # noqa: E402
+from talaria.records import Video  # noqa: E402
+from talaria.store.checkpoint import SavedModel, save_model  # noqa: E402
+from talaria.store.ledger import Ledger  # noqa: E402
+from talaria_models import registry  # noqa: E402
+from talaria_models.backbones.slowfast.config import TINY  # noqa: E402
+
+CLIP = ClipSpec(fps=15, num_frames=16, stride_frames=8, height=96, width=96)
+NETWORK = TINY
+CHUNK_CLIPS = 16
+SOURCE = (640, 360, 30)
+"""Width, height and rate of the videos."""
+SINGLE_CLIPS = 24
+"""Clips that are decoded one by one on each core."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Processor seconds of one core's part, and what it did."""
+
+    seconds: float
+    units: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--videos", type=int, default=40)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--tiny", type=int, nargs=2, default=(100, 2000), metavar=("FEW", "MANY"))
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary, connected(ResourcesSection(), {}) as capacity:
+        folder = Path(temporary)
+        plan = plan_in(folder / "long", CLIP)
+        videos = written_videos(folder, asked.videos, asked.seconds, SOURCE)
+        against_limit(plan, videos, capacity)
+        tiny_videos(folder, asked.tiny, capacity)
+
+
+def against_limit(plan: ExtractionPlan, videos: Sequence[Video], capacity: Capacity) -> None:
+    """Print one extraction beside what its parts take alone."""
+    cores = os.cpu_count() or 1
+    paths = [str(video.path) for video in videos]
+    decode = on_every_core(decoded_alone, [(path, plan) for path in paths[:cores]])
+    forward = on_every_core(computed_alone, [(paths[0], plan)] * cores)
+    single = on_every_core(clip_by_clip, [(path, plan) for path in paths[:cores]])
+    found = list(extracted(plan, videos, capacity))
+    wall_s = took_s(found)
+    num_chunks = sum(-(-one.num_snippets // plan.chunk_clips) for _, one in found)
+    num_clips = sum(one.num_snippets for _, one in found)
+    decode_s, forward_s = decode * len(videos), forward * num_chunks
+    limit_s = (
+        max(decode_s / cores, forward_s) if torch.cuda.is_available() else (decode_s + forward_s) / cores
+    )
+    print(
+        f"{len(videos)} videos, {num_clips} clips of {plan.spec.num_frames} frames in {num_chunks} chunks, "
+        f"{cores} cores\n"
+        f"alone: decoding {decode_s:.1f} s of processor, forward {forward_s:.1f} s; limit {limit_s:.1f} s\n"
+        f"extraction: {wall_s:.1f} s, {wall_s / limit_s:.2f} of the limit (goal 1.15), "
+        f"{num_clips / wall_s:.0f} clips/s\n"
+        f"in it: decoding {sum(one.decode_cpu_s for _, one in found):.1f} s of processor, "
+        f"forward {sum(one.forward_cpu_s for _, one in found):.1f} s\n"
+        f"overhead: {1000 * (wall_s - limit_s) * cores / num_chunks:.1f} ms of a core a chunk (goal 2 ms)\n"
+        f"clip by clip: {single * num_clips / cores:.1f} s, {single * num_clips / cores / wall_s:.1f} times "
+        "as long (goal 5)",
+        flush=True,
+    )
+
+
+def tiny_videos(folder: Path, counts: Sequence[int], capacity: Capacity) -> None:
+    """Print what a video of one second costs among few and among many, and the driver's memory."""
+    clip = replace(CLIP, height=32, width=32, fps=8)
+    per_video = []
+    for count in counts:
+        plan = plan_in(folder / f"tiny{count}", clip, TINY)
+        videos = written_videos(folder / f"videos{count}", count, 1, (64, 48, 8))
+        before = psutil.Process().memory_info().rss / 2**20
+        wall_s = took_s(list(extracted(plan, videos, capacity)))
+        after = psutil.Process().memory_info().rss / 2**20
+        per_video.append(wall_s / count)
+        print(
+            f"{count} videos of 1 s: {wall_s:.1f} s, {1000 * wall_s / count:.1f} ms a video, "
+            f"driver {before:.0f} -> {after:.0f} MiB",
+            flush=True,
+        )
+    print(f"a video among many costs {per_video[1] / per_video[0]:.2f} of one among few (goal 1.1)")
+
+
+def extracted(
+    plan: ExtractionPlan, videos: Sequence[Video], capacity: Capacity
+) -> Iterator[tuple[float, Extracted]]:
+    """Extract; (time at the driver, what came of it) for every video."""
+    ended: list[tuple[float, Extracted]] = []
+    extract(
+        plan,
+        videos,
+        Ledger(Path(plan.store)),
+        StageLimits(600.0, 0.0),
+        ResourcesSection(),
+        capacity,
+        lambda row, found: ended.append((time.monotonic(), found)),
+    )
+    return iter(ended)
+
+
+def took_s(ended: Sequence[tuple[float, Extracted]]) -> float:
+    """From the beginning of the first video to the end of the last."""
+    return max(at for at, _ in ended) - min(at - found.wall_s for at, found in ended)
+
+
+def on_every_core(
+    work: Callable[[tuple[str, ExtractionPlan]], Share], cases: Sequence[tuple[str, ExtractionPlan]]
+) -> float:
+    """Mean processor seconds of a unit of work, done on all cores at once."""
+    with ProcessPoolExecutor(len(cases), mp_context=get_context("spawn")) as pool:
+        shares = list(pool.map(work, cases))
+    return sum(share.seconds for share in shares) / sum(share.units for share in shares)
+
+
+def decoded_alone(case: tuple[str, ExtractionPlan]) -> Share:
+    """One video's frames as the network needs them, without sending them anywhere."""
+    path, plan = case
+    request = VideoRequest(path, plan.spec.fps, plan.spec.height, plan.spec.width)
+    began_s = time.process_time()
+    for item in decode_video(request, plan.spec.fps):
+        assert isinstance(item, DecodedSummary) or len(item)
+    return Share(time.process_time() - began_s, 1)
+
+
+def computed_alone(case: tuple[str, ExtractionPlan]) -> Share:
+    """Chunks of frames through the network."""
+    _, plan = case
+    network, spec = ChunkNetwork(plan), plan.spec
+    shape = (chunk_frames(spec, plan.chunk_clips), spec.height, spec.width, 3)
+    frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    network(frames)
+    began_s, repeats = time.process_time(), 12
+    for _ in range(repeats):
+        network(frames)
+    return Share(time.process_time() - began_s, repeats)
+
+
+def clip_by_clip(case: tuple[str, ExtractionPlan]) -> Share:
+    """Clips spread over a video, each with a file of its own to open, to seek in and to decode."""
+    path, plan = case
+    network, spec = ChunkNetwork(replace(plan, chunk_clips=1)), plan.spec
+    with av.open(path) as container:
+        duration_s = float(container.duration / av.time_base)
+    network(np.zeros((spec.num_frames, spec.height, spec.width, 3), np.uint8))
+    starts_s = np.linspace(0, duration_s - spec.num_frames / spec.fps, SINGLE_CLIPS)
+    began_s = time.process_time()
+    for start_s in starts_s:
+        network(one_clip(path, float(start_s), spec))
+    return Share(time.process_time() - began_s, SINGLE_CLIPS)
+
+
+def one_clip(path: str, start_s: float, spec: ClipSpec) -> np.ndarray:
+    """(L, H, W, 3) frames from `start_s` on, sought from the key frame before."""
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        container.seek(int(start_s / stream.time_base), stream=stream)
+        times_s = start_s + np.arange(spec.num_frames) / spec.fps
+        clip: list[np.ndarray] = []
+        for frame in container.decode(stream):
+            shown_until_s = frame.time + 1 / float(stream.average_rate)
+            while len(clip) < spec.num_frames and times_s[len(clip)] < shown_until_s:
+                clip.append(frame.reformat(spec.width, spec.height, "rgb24").to_ndarray())
+            if len(clip) == spec.num_frames:
+                break
+    return np.stack(clip + [clip[-1]] * (spec.num_frames - len(clip)))
+
+
+def plan_in(folder: Path, spec: ClipSpec, config: registry.ModelConfig = NETWORK) -> ExtractionPlan:
+    """A store and an untrained network."""
+    torch.manual_seed(0)
+    sizes = {"num_classes": 9, "num_frames": spec.num_frames, "height": spec.height, "width": spec.width}
+    save_model(folder / "model", registry.build(config, **sizes), SavedModel(config, sizes, {}))
+    (folder / "store").mkdir()
+    return ExtractionPlan(str(folder / "store"), str(folder / "model"), spec, CHUNK_CLIPS, "float16", 600.0)
+
+
+def written_videos(folder: Path, count: int, seconds: int, source: tuple[int, int, int]) -> list[Video]:
+    """H.264 files of drifting texture; each a file of its own with the bytes of one of four."""
+    folder.mkdir(exist_ok=True)
+    originals = [
+        encoded(folder / f"original{seed}.mp4", seed, seconds, source) for seed in range(min(count, 4))
+    ]
+    videos = []
+    for index, original in zip(range(count), itertools.cycle(originals)):
+        path = folder / f"v{index:05d}.mp4"
+        path.write_bytes(original.read_bytes())
+        videos.append(Video(path.stem, str(path), "testing", float(seconds), ()))
+    return videos
+
+
+def encoded(path: Path, seed: int, seconds: int, source: tuple[int, int, int]) -> Path:
+    """One video."""
+    width, height, fps = source
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    texture = np.kron(coarse, np.ones((16, 16, 1), np.uint8))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "23"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(seconds * fps):
+            x, y = int(30 + 29 * np.sin(number / 23 + seed)), int(30 + 29 * np.cos(number / 17))
+            frame = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(texture[y : y + height, x : x + width]), "rgb24"
+            )
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+if __name__ == "__main__":
+    main()
