@@ -1,4 +1,7 @@
-"""Dense features of every video of a recipe, with contract and failure ledger; fine-tunes backbones first."""
+"""Dense features of every video of a recipe, with contract and failure ledger; fine-tunes backbones first.
+
+With --verify nothing changes: every shard is read, a sample computed again; the exit code is 1 if any differs.
+"""
 
 import _bootstrap
 
@@ -12,6 +15,12 @@ def main() -> int:
     parser.add_argument(
         "--retry-failed", action="store_true", help="try the videos again that failed earlier"
     )
+    parser.add_argument(
+        "--verify",
+        type=float,
+        metavar="N",
+        help="check what is there: read every shard, compute N videos again, or a part such as 0.05",
+    )
     arguments = parser.parse_args()
 
     from talaria.config.loading import load_recipe
@@ -20,6 +29,10 @@ def main() -> int:
 
     setup_console()
     config = load_recipe(arguments.recipe, arguments.set)
+    if arguments.verify is not None:
+        from talaria.pipeline.verify import verify_features
+
+        return 0 if verify_features(config, _bootstrap.home(), arguments.verify) else 1
     run_pipeline(
         config,
         _bootstrap.home(),

@@ -33,7 +33,7 @@ def published(num_classes: int, **changes: Any) -> dict[str, Tensor]:
     assert isinstance(node.model, SlowFastConfig)
     torch.manual_seed(5)
     model = build(replace(node.model, **changes), num_classes=num_classes, num_frames=32, height=64, width=64)
-    return {_pytorchvideo(key): torch.rand(value.shape) for key, value in model.state_dict().items()}
+    return {_pytorchvideo(key): value.contiguous() for key, value in model.state_dict().items()}
 
 
 def _pytorchvideo(key: str) -> str:
