@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -9,13 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from talaria.config.postprocess import PostprocessConfig
 from talaria.config.published import PublishedSpec
 from talaria.config.specs import ClipSpec
-from talaria_models.backbones.csn.config import CSNConfig
-from talaria_models.backbones.i3d.config import I3DConfig
-from talaria_models.backbones.slowfast.config import SlowFastConfig
-from talaria_models.backbones.vivit.config import ViViTConfig
+from talaria_models.backbones.flow import sees_flow
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
+from talaria_models.registry import FIXED_SIZE, BackboneConfig, missing_extra
 from talaria_models.tcanet.config import TCANetConfig
 
 NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -58,13 +57,17 @@ class FinetuneSection(Section):
     """Strength of random colour, brightness and position, the same for all frames of a clip."""
     flip: bool = False
     """Mirror half of the clips; wrong where left and right are different classes."""
+    height: int | None = Field(default=None, ge=1)
+    """Pixels of the clips that are learned from; null takes those of `clip`, which features are made from."""
+    width: int | None = Field(default=None, ge=1)
+    """The same for the width."""
     optim: OptimSection = OptimSection()
 
 
 class BackboneNode(Section):
     """A network that turns clips into snippet features."""
 
-    model: Annotated[SlowFastConfig | ViViTConfig | CSNConfig | I3DConfig, Field(discriminator="name")]
+    model: Annotated[BackboneConfig, Field(discriminator="name")]
     clip: ClipSpec
     checkpoint: str | None = None
     """Weights to start from: a folder written by Talaria."""
@@ -74,17 +77,46 @@ class BackboneNode(Section):
     """null extracts with the weights of `checkpoint` or `published` as they are."""
     feature_dtype: Literal["float16", "float32"] = "float16"
     chunk_clips: int = Field(default=16, ge=1)
-    """Clips that travel and are computed together; the last chunk of a video is padded."""
+    """Clips that are computed together; the last chunk of a video is padded."""
+
+    @property
+    def finetune_clip(self) -> ClipSpec:
+        """The clips that are learned from: those of `clip`, in the size that `finetune` may set."""
+        tuned = self.finetune or FinetuneSection()
+        return replace(
+            self.clip, height=tuned.height or self.clip.height, width=tuned.width or self.clip.width
+        )
 
     @model_validator(mode="after")
     def _runnable(self) -> BackboneNode:
-        problems = []
-        if isinstance(self.model, I3DConfig) and self.model.modality == "flow":
-            problems.append("model.modality: found 'flow'; flow is not extracted yet, expected 'rgb'")
-        problems += self._weights_problems()
+        extra = missing_extra(self.model.name)
+        problems = [f"model.name: {extra}"] if extra else []
+        problems += [*self._weights_problems(), *self._modality_problems(), *self._size_problems()]
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _modality_problems(self) -> list[str]:
+        flow = sees_flow(self.model)
+        if flow and self.clip.flow is None:
+            return ["clip.flow: found nothing with model.modality flow; expected such as {method: dis}"]
+        if not flow and self.clip.flow is not None:
+            return [f"clip.flow: found flow, but {self.model.name} is given colours; expected null"]
+        try:
+            _ = self.finetune_clip
+        except ValueError as error:
+            return [f"finetune.{line}" for line in str(error).splitlines()]
+        return []
+
+    def _size_problems(self) -> list[str]:
+        if self.model.name not in FIXED_SIZE:
+            return []
+        return [
+            f"finetune.{side}: found {tuned}; expected {size} as in clip, "
+            f"as {self.model.name} has a position for every patch"
+            for side in ("height", "width")
+            if (tuned := getattr(self.finetune_clip, side)) != (size := getattr(self.clip, side))
+        ]
 
     def _weights_problems(self) -> list[str]:
         if self.published is None:
