@@ -6,5 +6,12 @@ does not occur. A network is given (x - 128) / 127: the published I3D's range of
 
 from __future__ import annotations
 
+from typing import Any
+
 FLOW_ZERO = 128
 FLOW_STEPS = 127
+
+
+def sees_flow(config: Any) -> bool:
+    """Whether the clips of a backbone with this config hold flow; without a `modality` they hold colours."""
+    return getattr(config, "modality", "rgb") == "flow"

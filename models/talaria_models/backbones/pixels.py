@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from talaria_models.backbones.flow import FLOW_STEPS, FLOW_ZERO
-from talaria_models.backbones.i3d.config import I3DConfig
+from talaria_models.backbones.flow import FLOW_STEPS, FLOW_ZERO, sees_flow
 
 if TYPE_CHECKING:
     from talaria_models.registry import BackboneConfig
@@ -30,7 +29,7 @@ def network_input(clips_u8_BLHWC: Tensor, config: BackboneConfig) -> Tensor:
     Raises:
         ValueError: another dtype or shape.
     """
-    if isinstance(config, I3DConfig) and config.modality == "flow":
+    if sees_flow(config):
         _check_stored(clips_u8_BLHWC, 2)
         motion = clips_u8_BLHWC.permute(0, 4, 1, 2, 3).to(torch.float32)
         return motion.sub_(FLOW_ZERO).div_(FLOW_STEPS)

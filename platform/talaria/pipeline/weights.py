@@ -23,6 +23,7 @@ from talaria.store.artifact import Artifact
 from talaria.store.checkpoint import SavedModel, read_card, save_model
 from talaria.store.download import fetch, file_sha256
 from talaria.store.published import read_published
+from talaria_models.backbones.flow import sees_flow
 from talaria_models.backbones.published import published_classes
 from talaria_models.registry import build, published_loader
 
@@ -57,7 +58,7 @@ def starting_weights(session: Session, dataset: Dataset) -> dict[str, Path]:
     for name, node in session.config.backbones.items():
         if node.checkpoint is not None:
             folders[name] = Path(node.checkpoint).expanduser().resolve()
-            read_card(folders[name])
+            _check_modality(folders[name], f"backbones.{name}", node)
         elif node.published is not None:
             conversion = _conversion(session, name, node, node.published, dataset)
             folders[name] = conversion.artifact.folder
@@ -66,6 +67,16 @@ def starting_weights(session: Session, dataset: Dataset) -> dict[str, Path]:
             else:
                 _convert(session, conversion)
     return folders
+
+
+def _check_modality(folder: Path, setting: str, node: BackboneNode) -> None:
+    config = read_card(folder).config
+    if sees_flow(config) != (node.clip.flow is not None):
+        given, clips = ("flow", "colours") if sees_flow(config) else ("colours", "flow")
+        raise DataError(
+            f"{folder}: its {config.name} is given {given}, but {setting}.clip makes clips of {clips}; "
+            f"correct {setting}.checkpoint or {setting}.clip.flow"
+        )
 
 
 def origin(folder: Path | None) -> dict[str, Any]:
