@@ -19,8 +19,8 @@ from talaria.config.loading import load_resolved
 from talaria.config.postprocess import PostprocessConfig
 from talaria.config.schema import RunConfig
 from talaria.config.specs import ClipSpec
-from talaria.data.decoding import decode_frames
 from talaria.data.decoding_messages import DecodedSummary
+from talaria.data.flow import clip_frames
 from talaria.ensemble.fusion import fuse
 from talaria.errors import ConfigError, DataError
 from talaria.evaluation.formats import write_detections
@@ -121,7 +121,7 @@ class RunDetector:
         notes: dict[str, None] = {}
         for (clip, chunk_clips), networks in self._backbones.items():
             summary = DecodedSummary()
-            stream = decode_frames(video, clip, time_limit_s=self._limit_s, summary=summary)
+            stream = clip_frames(video, clip, time_limit_s=self._limit_s, summary=summary)
             parts: dict[str, list[tuple[NDArray[Any], NDArray[Any]]]] = defaultdict(list)
             for chunk in read_ahead(frame_chunks(stream, clip, chunk_clips)):
                 for name, network in networks.items():

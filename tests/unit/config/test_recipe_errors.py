@@ -42,7 +42,7 @@ ONE_MISTAKE: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {f"{SLOWFAST}/model": {"name": "i3d", "modality": "flow"}},
-        "backbones.slowfast.model.modality: found 'flow'; flow is not extracted yet, expected 'rgb'",
+        "backbones.slowfast.clip.flow: found nothing with model.modality flow; expected ",
     ),
     (
         {f"{SLOWFAST}/model/name": ...},
@@ -191,8 +191,8 @@ def test_several_faults_of_one_section_have_the_full_path_each(tmp_path: Path) -
 def test_several_faults_of_a_backbone_are_told_at_once(tmp_path: Path) -> None:
     flow = {f"{SLOWFAST}/model": {"name": "i3d", "modality": "flow"}, f"{SLOWFAST}/finetune": None}
     assert [line.split(": ")[1] for line in problems(written(tmp_path, changed(flow)))] == [
-        "backbones.slowfast.model.modality",
         "backbones.slowfast.finetune",
+        "backbones.slowfast.clip.flow",
     ]
 
 
