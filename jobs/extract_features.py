@@ -1,6 +1,6 @@
 """Dense features of every video of a recipe, with contract and failure ledger; fine-tunes backbones first.
 
-With --verify nothing changes: every shard is read, a sample computed again; the exit code is 1 if any differs.
+With --verify nothing changes: shards are read, a sample is computed again; the exit code is 1 if any differs.
 """
 
 import _bootstrap

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -45,7 +46,7 @@ def verify_features(config: RunConfig, home: Path, share: float) -> bool:
         ConfigError: `share` is no number of videos and no part.
         DataError: features that are not finished, or a backbone that is not the one they were made with.
     """
-    if not (0 <= share < 1 or share == int(share) > 0):
+    if not (0 <= share < 1 or (math.isfinite(share) and share == int(share) > 0)):
         raise ConfigError(f"--verify: found {share:g}; expected a number of videos, or a part below 1")
     session = Session(config, home, {})
     unfinished = [
