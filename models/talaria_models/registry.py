@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from talaria_models.backbones.csn.config import CSNConfig
 from talaria_models.backbones.i3d.config import I3DConfig
 from talaria_models.backbones.slowfast.config import SlowFastConfig
+from talaria_models.backbones.timesformer.config import TimeSformerConfig
+from talaria_models.backbones.videomae.config import VideoMAEConfig
 from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from talaria_models.backbones.published import LoadPublished
 
-BackboneConfig = SlowFastConfig | ViViTConfig | CSNConfig | I3DConfig
+BackboneConfig = SlowFastConfig | ViViTConfig | CSNConfig | I3DConfig | TimeSformerConfig | VideoMAEConfig
 DetectorConfig = BMNConfig
 RefinerConfig = TCANetConfig | RefineNetworkConfig
 ModelConfig = BackboneConfig | DetectorConfig | RefinerConfig | ClassifierConfig
@@ -34,11 +36,27 @@ _MODELS: dict[str, tuple[type[Any], str, str]] = {
     "vivit": (ViViTConfig, "talaria_models.backbones.vivit.model", "ViViT"),
     "csn": (CSNConfig, "talaria_models.backbones.csn.model", "CSN"),
     "i3d": (I3DConfig, "talaria_models.backbones.i3d.model", "I3D"),
+    "timesformer": (TimeSformerConfig, "talaria_models.backbones.timesformer.model", "TimeSformer"),
+    "videomae": (VideoMAEConfig, "talaria_models.backbones.videomae.model", "VideoMAE"),
     "bmn": (BMNConfig, "talaria_models.bmn.model", "BMN"),
     "tcanet": (TCANetConfig, "talaria_models.tcanet.model", "TCANet"),
     "refine_network": (RefineNetworkConfig, "talaria_models.refine_network.model", "RefineNetwork"),
     "classifier": (ClassifierConfig, "talaria_models.classifier.model", "VideoClassifier"),
 }
+
+_EXTRAS = {"timesformer": "transformers", "videomae": "transformers"}
+"""Models that import an optional package; the extra that installs it has its name."""
+
+FIXED_SIZE = ("vivit", "timesformer", "videomae")
+"""Backbones with a position for every patch: their weights serve clips of one height and width alone."""
+
+
+def missing_extra(name: str) -> str | None:
+    """What keeps the model of this name from being built here and how to mend it; None where nothing does."""
+    extra = _EXTRAS.get(name)
+    if extra is None or find_spec(extra) is not None:
+        return None
+    return f"{name} needs the extra {extra}: pip install -c constraints.txt -e '.[{extra}]'"
 
 
 def build(config: ModelConfig, **sizes: int) -> nn.Module:
@@ -48,7 +66,12 @@ def build(config: ModelConfig, **sizes: int) -> nn.Module:
         config: one of the configs above.
         sizes: what the data decides: `num_classes, num_frames, height, width` for backbones,
             `in_channels` for detectors and refiners, `in_channels, num_classes` for classifiers.
+
+    Raises:
+        ModuleNotFoundError: the model needs an extra that is not installed.
     """
+    if problem := missing_extra(config.name):
+        raise ModuleNotFoundError(problem)
     _, module, name = _MODELS[config.name]
     model: nn.Module = getattr(import_module(module), name)(config, **sizes)
     return model

@@ -69,7 +69,7 @@ def own_classifier(config: RunConfig, backbone: str) -> HeadNode | None:
 def clip_group(node: BackboneNode) -> tuple[object, ...]:
     """What decides the clips of a fine-tuning; backbones that agree on it share them."""
     assert node.finetune is not None
-    return (node.clip, node.finetune.clips_per_segment, node.finetune.background_clips_per_video)
+    return (node.finetune_clip, node.finetune.clips_per_segment, node.finetune.background_clips_per_video)
 
 
 def _heads(

@@ -15,7 +15,7 @@ from torch import nn
 from talaria.config.fingerprint import plain
 from talaria.errors import DataError
 from talaria.store.files import read_json, write_json, written_aside
-from talaria_models.registry import ModelConfig, build, config_from_dict
+from talaria_models.registry import FIXED_SIZE, ModelConfig, build, config_from_dict
 
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
@@ -82,10 +82,24 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     model.load_state_dict(state)
 
 
-def load_model(folder: Path) -> tuple[nn.Module, SavedModel]:
-    """A saved model in evaluation mode, on the CPU."""
+def load_model(folder: Path, **sizes: int) -> tuple[nn.Module, SavedModel]:
+    """A saved model in evaluation mode, on the CPU.
+
+    Args:
+        folder: written by training.
+        sizes: what replaces the sizes that it was trained with, such as height and width of its clips.
+
+    Raises:
+        DataError: no model, or one whose weights serve no other size than its own.
+    """
     saved = read_card(folder)
-    model = build(saved.config, **saved.sizes)
+    other = [f"{size} {value}" for size, value in sizes.items() if saved.sizes.get(size) != value]
+    if other and saved.config.name in FIXED_SIZE:
+        had = ", ".join(f"{size} {saved.sizes.get(size)}" for size in sizes)
+        raise DataError(
+            f"{folder}: {saved.config.name} was trained on {had}, found {', '.join(other)} in clip"
+        )
+    model = build(saved.config, **{**saved.sizes, **sizes})
     load_weights(model, folder)
     return model.eval(), saved
 

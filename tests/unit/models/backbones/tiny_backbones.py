@@ -58,3 +58,28 @@ def tells_motion_apart(config: BackboneConfig, lr: float) -> bool:
     recompute_statistics(model, clips.split(8))
     with torch.inference_mode():
         return model.eval()(clips).logits_BK.argmax(1).equal(labels)
+
+
+def tells_order_apart(model: nn.Module, lr: float) -> bool:
+    """Whether at most 120 steps label clips of 8 x 32 x 32 by the side to which a bar goes.
+
+    For transformers whose positions and class token need more steps than `moving_squares` leaves time for.
+    """
+    generator = torch.Generator().manual_seed(1)
+    right = torch.full((16, 3, 8, 32, 32), -0.2)
+    for clip in right:
+        top = 16 * int(torch.randint(0, 2, (1,), generator=generator))
+        for frame in range(8):
+            bar = slice(4 * frame, 4 * frame + 4)
+            clip[:, frame, top : top + 16, bar] = 0.8 + torch.rand(3, 1, 1, generator=generator)
+    clips, label_B = torch.cat([right, right.flip(2)]), torch.arange(2).repeat_interleave(16)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=lr)
+    for _ in range(120):
+        loss = nn.functional.cross_entropy(model(clips).logits_BK, label_B)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if loss.item() < 0.05:
+            break
+    with torch.inference_mode():
+        return model.eval()(clips).logits_BK.argmax(1).equal(label_B)
