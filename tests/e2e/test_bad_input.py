@@ -13,6 +13,7 @@ from by_hand import MICRO, FullRun, Home, MakeHome, stamps
 
 pytestmark = pytest.mark.timeout(400)
 
+SUBSETS = ("training", "validation", "testing")
 GOOD = {"duration": 9.0, "subset": "training", "annotations": [{"segment": [1, 2], "label": "x"}]}
 
 
@@ -101,6 +102,27 @@ def test_a_home_that_cannot_be_written(home: Home) -> None:
     ended = home.run("full_pipeline", "--set", f"run.root={home.path / 'file' / 'below'}")
     refused(ended, "cannot be written", "run.root or TALARIA_HOME")
     assert [path.name for path in home.path.iterdir() if not path.name.startswith(".")] == ["file"]
+
+
+def test_published_weights_that_are_none(home: Home) -> None:
+    import torch
+
+    flags = [*own_data(home, {"database": {name: {**GOOD, "subset": name} for name in SUBSETS}}), "--set"]
+    setting, file = "backbones.slowfast.published", home.path / "net.pth"
+
+    def told(value: str, *words: str) -> None:
+        refused(home.run("extract_features", *flags, f"{setting}={value}"), *words)
+        assert not list(home.path.glob("runs/**/record.json"))
+
+    told(f"{{file: {file}}}", f"{file}: is no file", f"correct {setting}.file")
+    torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(3)}}, file)
+    told(
+        f"{{file: {file}}}", f"{file}: checkpoint of no known SlowFast layout", "found backbone.conv1.weight"
+    )
+    told(f"{{file: {file}, sha256: {'0' * 64}}}", f"expected {'0' * 64} ({setting}.sha256)")
+    torch.save({"state_dict": {}, "config": Path("any")}, file)
+    told(f"{{file: {file}}}", f"{file}: holds more than tensors (pathlib.")
+    told("{url: 'https://nowhere.invalid/net.pth'}", f"{setting}.sha256: missing; a url needs")
 
 
 def test_no_video_is_left_after_failures(home: Home) -> None:

@@ -192,17 +192,20 @@ def _finetuning(
     start_from: Path | None,
 ) -> Training:
     seed = content_seed(session.config.run.seed, "finetune", name)
-    fields = {
+    fields: dict[str, Any] = {
         "clips": clips.artifact.fingerprint,
         "model": node.model,
         "finetune": finetune.model_dump(exclude={"height", "width"}),  # the clips' fingerprint has them
         "seed": seed,
         "start_from": weights_digest(start_from) if start_from else None,
     }
+    ledger = Ledger(clips.artifact.folder)
+    if missing := [row.video_id for row in ledger.failed()]:
+        fields["failed_videos"] = missing  # a video that is mended later would have been learned from
     artifact = session.artifact("finetune", name, "1", fields)
     clip = node.finetune_clip
     sizes = model_sizes(node, len(clips.plan.classes) + 1) | {"height": clip.height, "width": clip.width}
-    files, labels = made_clips(clips.plan, Ledger(clips.artifact.folder))
+    files, labels = made_clips(clips.plan, ledger)
     job = TrainJob(
         name=name,
         model=node.model,
