@@ -55,24 +55,40 @@ def of_seed(study: Study, seed: int) -> dict[str, dict[str, float]]:
 
 
 def proposal_auc(run: Path, maps: dict[str, Any]) -> dict[str, float]:
-    """AUC on the judged subset of each generator's proposals, and of all of them fused with equal weights."""
+    """AUC on the judged subset: of each generator's proposals, of all fused, and of those picked for it.
+
+    Members are picked one by one, each time the one that raises the AUC of the fit subset most, until none does;
+    a member may be picked again and then has more weight.
+    """
     config = load_resolved(run / "recipe.json")
     dataset = load_annotations(Path(maps["annotations"]), None, ends="kept").dataset
-    truth = GroundTruth.of_videos(dataset.subset(config.data.judge_subset), dataset.classes)
+    fit, judge = (
+        GroundTruth.of_videos(dataset.subset(subset), dataset.classes)
+        for subset in (config.data.fit_subset, config.data.judge_subset)
+    )
     stores = {head.name: RawStore(run / "predict" / head.name / "raw") for head in detector_heads(config)}
-    groups = {
-        **{name: [store] for name, store in stores.items()},
-        "all generators, equal weights": [*stores.values()],
-    }
-    suppression = PostprocessConfig()
-    return {name: auc_of(listed, truth, suppression) for name, listed in groups.items()}
+    picked: list[str] = []
+    best = 0.0
+    while True:
+        tried = {name: auc_of([stores[one] for one in (*picked, name)], fit) for name in stores}
+        name = max(tried, key=lambda one: tried[one])
+        if tried[name] <= best:
+            break
+        picked, best = [*picked, name], tried[name]
+    print("picked on the fit subset:", ", ".join(picked))
+    groups = {name: [store] for name, store in stores.items()}
+    groups["all generators, equal weights"] = list(stores.values())
+    groups["generators picked on validation"] = [stores[name] for name in picked]
+    found = {name: auc_of(listed, judge) for name, listed in groups.items()}
+    alone = max(found[name] for name in stores)
+    return {**found, "picked over the best generator": found["generators picked on validation"] - alone}
 
 
-def auc_of(stores: list[RawStore], truth: GroundTruth, suppression: PostprocessConfig) -> float:
-    """AR@AN's area for proposals fused from some generators."""
+def auc_of(stores: list[RawStore], truth: GroundTruth) -> float:
+    """AR@AN's area in % for proposals fused from some generators."""
     results = {}
     for video_id in set(truth.video_ids) & set(stores[0].video_ids):
-        offered = proposed([store.read(video_id) for store in stores], suppression)
+        offered = proposed([store.read(video_id) for store in stores], PostprocessConfig())
         segments_s = offered.segments_P2 * offered.duration_s
         rows = zip(segments_s.tolist(), offered.scores_P.tolist(), strict=True)
         results[video_id] = [Detection(*segment, truth.classes[0], score) for segment, score in rows]

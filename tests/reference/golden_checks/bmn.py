@@ -99,7 +99,7 @@ def _model(golden: Golden, convention: Any) -> BMN:
 
 
 def _outputs(golden: Golden, model: BMN) -> BMNOutput:
-    """The network's output, compared as probabilities in the layout of its peer; the same without `outside`."""
+    """The output, compared as probabilities in the layout of its peer; without `outside` it is the same."""
     features = torch.from_numpy(golden.input("features"))
     whole: BMNOutput = model(features, outside=True)
     maps = convert_axes(whole.map_logits_BMDT, "duration_start", model.config.sampling)
