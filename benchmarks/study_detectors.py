@@ -57,8 +57,8 @@ def of_seed(study: Study, seed: int) -> dict[str, dict[str, float]]:
 def proposal_auc(run: Path, maps: dict[str, Any]) -> dict[str, float]:
     """AUC on the judged subset: of each generator's proposals, of all fused, and of those picked for it.
 
-    Members are picked one by one, each time the one that raises the AUC of the fit subset most, until none does;
-    a member may be picked again and then has more weight.
+    Members are picked one by one, each time the one that raises the fit subset's AUC most, until none does; a
+    member may be picked again and then has more weight.
     """
     config = load_resolved(run / "recipe.json")
     dataset = load_annotations(Path(maps["annotations"]), None, ends="kept").dataset
