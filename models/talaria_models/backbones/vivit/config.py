@@ -28,6 +28,7 @@ class ViViTConfig:
         pooling: what summarises an encoder's tokens: "token" is a learned class token (as published), "mean"
             the mean of the tokens.
         dropout: after the embedding and after each branch of a block, in [0, 1).
+        head_dropout: before the classifier, in [0, 1).
         pixel_mean: RGB means in [0, 1].
         pixel_std: RGB deviations in [0, 1]; 0.5 and 0.5 give the published range of -1 to 1.
     """
@@ -45,12 +46,14 @@ class ViViTConfig:
     mlp_width: int = 3072
     pooling: Literal["token", "mean"] = "token"
     dropout: float = 0.0
+    head_dropout: float = 0.0
     pixel_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     pixel_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
         check_at_least_one(self, "tubelet_frames", "patch_size", "width", "depth", "num_heads", "mlp_width")
         check_dropout(self.dropout)
+        check_dropout(self.head_dropout, "head_dropout")
         check_pixels(self.pixel_mean, self.pixel_std)
         if self.width % self.num_heads:
             raise ValueError(f"num_heads: expected a divisor of width {self.width}, got {self.num_heads}")

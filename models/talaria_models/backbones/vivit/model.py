@@ -124,6 +124,7 @@ class ViViT(nn.Module):
             self.temporal = Encoder(config, num_times, config.temporal_depth)
         else:
             self.encoder = Encoder(config, num_times * num_places, config.depth)
+        self.dropout = nn.Dropout(config.head_dropout)
         self.head = nn.Linear(config.width, num_classes)
         self.init_weights()
 
@@ -161,7 +162,8 @@ class ViViT(nn.Module):
                 `pixel_mean` and `pixel_std`.
 
         Returns:
-            features_BC: the last encoder's normalised class token or mean, what the head sees; logits_BK.
+            features_BC: the last encoder's normalised class token or mean, what the head sees but for its
+                dropout; logits_BK.
 
         Raises:
             ValueError: clips of another size.
@@ -173,4 +175,4 @@ class ViViT(nn.Module):
         else:
             frames_BTD = self.encoder(tokens_BTND.flatten(0, 1)).unflatten(0, tokens_BTND.shape[:2])
             features_BC = self.temporal(frames_BTD)
-        return ClipOutput(features_BC, self.head(features_BC))
+        return ClipOutput(features_BC, self.head(self.dropout(features_BC)))

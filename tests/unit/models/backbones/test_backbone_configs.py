@@ -56,6 +56,7 @@ def test_slowfast_refuses_and_names_the_field(field: str, value: object) -> None
         ("mlp_width", 0),
         ("temporal_depth", 0),
         ("dropout", -0.1),
+        ("head_dropout", 1.0),
         ("pixel_mean", (127.5, 127.5, 127.5)),
     ],
 )

@@ -166,6 +166,15 @@ def test_dropout_acts_in_training_only(build: Build) -> None:
         assert torch.equal(model(clips).logits_BK, model(clips).logits_BK)
 
 
+def test_dropout_before_the_classifier_leaves_features_as_they_are() -> None:
+    model = randomised(ViViT(replace(JOINT, dropout=0.0, head_dropout=0.5), 5, 8, 32, 32))
+    clips = torch.randn(2, 3, 8, 32, 32)
+    with torch.no_grad():
+        first, second = model(clips), model(clips)
+    assert torch.equal(first.features_BC, second.features_BC)
+    assert not torch.equal(first.logits_BK, second.logits_BK)
+
+
 @pytest.mark.parametrize("config", [slowfast.TINY, vivit.TINY, JOINT])
 def test_a_tiny_one_learns_the_direction_of_motion(
     config: slowfast.SlowFastConfig | vivit.ViViTConfig,
