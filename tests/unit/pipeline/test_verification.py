@@ -173,7 +173,7 @@ def test_a_sound_store_is_equal_and_stays_as_it_is(run: Run) -> None:
 
 def test_a_part_is_rounded_up_and_the_same_videos_are_drawn_again(run: Run) -> None:
     tenth, half = run.verify(0.1)[1], run.verify(0.5)[1]
-    assert (tenth.count("equal"), half.count("equal")) == (1, 2)
+    assert (tenth.count("% equal"), half.count("% equal")) == (1, 2)
     assert run.verify(0.5)[1] == half
     first = next(name for name in run.ids if name in tenth)
     assert first in half
