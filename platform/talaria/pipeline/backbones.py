@@ -204,7 +204,7 @@ def _finetuning(
         fields["failed_videos"] = missing  # a video that is mended later would have been learned from
     artifact = session.artifact("finetune", name, "1", fields)
     clip = node.finetune_clip
-    sizes = model_sizes(node, len(clips.plan.classes) + 1) | {"height": clip.height, "width": clip.width}
+    sizes = model_sizes(clip, len(clips.plan.classes) + 1)
     files, labels = made_clips(clips.plan, ledger)
     job = TrainJob(
         name=name,

@@ -13,6 +13,7 @@ from torch import Tensor
 from talaria.config.nodes import BackboneNode
 from talaria.config.published import PublishedSpec
 from talaria.config.schema import RunConfig
+from talaria.config.specs import ClipSpec
 from talaria.data.classes import read_classes
 from talaria.errors import ConfigError, DataError
 from talaria.log import BOARD
@@ -95,9 +96,8 @@ def model_folder(run_folder: Path, config: RunConfig, backbone: str) -> Path:
     return run_folder / STAGE / backbone
 
 
-def model_sizes(node: BackboneNode, num_classes: int) -> dict[str, int]:
+def model_sizes(clip: ClipSpec, num_classes: int) -> dict[str, int]:
     """What the clips and the classes decide of a backbone."""
-    clip = node.clip
     return {
         "num_classes": num_classes,
         "num_frames": clip.num_frames,
@@ -115,10 +115,11 @@ def _conversion(
     num_classes = len(dataset.classes) + 1 if tuned else None
     seed = content_seed(session.config.run.seed, STAGE, name) if tuned else None
     classes = read_classes(Path(spec.classes).expanduser()) if spec.classes else None
+    clip = node.finetune_clip
     fields = {
         "file": sha256,
         "model": node.model,
-        "clip_size": (node.clip.num_frames, node.clip.height, node.clip.width),
+        "clip_size": (clip.num_frames, clip.height, clip.width),
         "new_classifier": {"num_classes": num_classes, "seed": seed} if tuned else None,
         "classes": classes,
     }
@@ -176,14 +177,14 @@ def _model(conversion: _Conversion, weights: Mapping[str, Tensor]) -> tuple[torc
     Raises:
         ValueError: the weights are of another network.
     """
-    node = conversion.node
+    node, clip = conversion.node, conversion.node.finetune_clip
     load = published_loader(node.model)
     keeps_classifier = conversion.num_classes is None
     num_classes = conversion.num_classes
     if num_classes is None:
         with torch.device("meta"):
-            num_classes = published_classes(load, build(node.model, **model_sizes(node, 1)), weights)
-    sizes = model_sizes(node, num_classes)
+            num_classes = published_classes(load, build(node.model, **model_sizes(clip, 1)), weights)
+    sizes = model_sizes(clip, num_classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(conversion.seed or 0)
         model: Any = build(node.model, **sizes)
@@ -197,7 +198,7 @@ def _model(conversion: _Conversion, weights: Mapping[str, Tensor]) -> tuple[torc
     card: dict[str, Any] = {
         "classes": names if keeps_classifier else (),
         "feature_dim": int(model.feature_dim),
-        "clip": node.clip,
+        "clip": clip,
         ORIGIN: {"sha256": conversion.sha256, "source": _source(conversion.spec)},
     }
     return model, SavedModel(node.model, sizes, card)

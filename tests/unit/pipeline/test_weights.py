@@ -97,6 +97,12 @@ def test_fine_tuning_gets_everything_but_the_classifier(tmp_path: Path, file: Pa
     assert not torch.equal(model.head.weight, other.head.weight)
 
 
+def test_fine_tuning_may_see_clips_of_another_size(tmp_path: Path, file: Path) -> None:
+    size = ("backbones.slowfast.finetune.height=48", "backbones.slowfast.finetune.width=40")
+    saved = read_card(started(tmp_path, f"backbones.slowfast.published.file={file}", *size))
+    assert saved.sizes == {"num_classes": 3, "num_frames": 8, "height": 48, "width": 40}
+
+
 def test_the_file_is_in_the_card_and_the_contract(tmp_path: Path, file: Path) -> None:
     made = session(tmp_path, *EXTRACTION, f"backbones.slowfast.published.file={file}")
     folder = starting_weights(made, DATASET)["slowfast"]
