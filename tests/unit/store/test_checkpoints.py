@@ -24,6 +24,8 @@ from talaria_models import registry
 from talaria_models.backbones.csn import config as csn
 from talaria_models.backbones.i3d import config as i3d
 from talaria_models.backbones.slowfast import config as slowfast
+from talaria_models.backbones.timesformer import config as timesformer
+from talaria_models.backbones.videomae import config as videomae
 from talaria_models.backbones.vivit import config as vivit
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
@@ -36,6 +38,8 @@ MODELS: dict[str, tuple[Any, dict[str, int]]] = {
     "vivit": (vivit.TINY, CLIP),
     "csn": (csn.TINY, CLIP),
     "i3d": (i3d.TINY, CLIP),
+    "timesformer": (timesformer.TINY, {**CLIP, "height": 32, "width": 32}),
+    "videomae": (videomae.TINY, {**CLIP, "height": 32, "width": 32}),
     "bmn": (
         BMNConfig(num_snippets=8, hidden_dim_1d=8, hidden_dim_2d=4, hidden_dim_3d=8, num_samples=4),
         {"in_channels": 4},
