@@ -18,7 +18,7 @@ from talaria.errors import StageError
 from talaria.features.extraction import extract
 from talaria.features.requests import ExtractionPlan, StageLimits
 from talaria.records import Video
-from talaria.store.checkpoint import SavedModel, save_model
+from talaria.store.checkpoint import SavedModel, load_model, save_model
 from talaria.store.feature_store import FeatureStore
 from talaria.store.ledger import Ledger
 from talaria_models import registry
@@ -93,6 +93,35 @@ def test_every_video_ends_once_and_a_second_call_does_nothing(
     assert run(plan, videos) == []
     assert shards(plan) == before
     assert not list((Path(plan.store) / "parts").glob("*/*"))
+
+
+def test_a_whole_shard_without_a_row_is_entered_and_not_computed(
+    ray_session: Any, tmp_path: Path, videos: tuple[Video, ...], backbone: Path
+) -> None:
+    plan = plan_for(tmp_path / "killed", backbone)
+    run(plan, videos[:3])
+    rows = Ledger(Path(plan.store)).rows
+    (Path(plan.store) / "ledger.jsonl").unlink()
+    written = {path: path.stat().st_mtime_ns for path in (Path(plan.store) / "videos").iterdir()}
+    assert len(run(plan, videos[:3])) == 3
+    assert Ledger(Path(plan.store)).rows == rows
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_features_that_do_not_fit_their_type_fail_with_a_sentence(
+    ray_session: Any, tmp_path: Path, videos: tuple[Video, ...], backbone: Path
+) -> None:
+    loud = tmp_path / "loud"
+    model, saved = load_model(backbone)
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.mul_(1e3)
+    save_model(loud, model, saved)
+    plan = plan_for(tmp_path / "inf", loud)
+    with pytest.raises(StageError, match="features are not finite in float16"):
+        run(plan, videos[:1])
+    assert not shards(plan)
 
 
 def test_features_are_the_same_bytes_however_the_work_is_cut_up(

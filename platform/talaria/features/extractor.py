@@ -59,6 +59,11 @@ class Extractor:
                 began_s = time.thread_time()
                 features_KC, logits_KK = self._network(chunk.frames)
                 found.forward_cpu_s += time.thread_time() - began_s
+            if not (np.isfinite(features_KC).all() and np.isfinite(logits_KK).all()):
+                raise DataError(
+                    f"{path}: features are not finite in {plan.dtype}; where float32 holds them, set the "
+                    "backbone's feature_dtype to it"
+                )
             shard.append(features_KC[: chunk.num_valid], logits_KK[: chunk.num_valid])
         found.decoded_s, found.note = summary.duration_s, summary.error or ""
         found.decode_cpu_s = summary.cpu_s

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from talaria.errors import DataError
-from talaria.store.feature_store import FeatureContract, FeatureStore
+from talaria.store.feature_store import FeatureContract, FeatureStore, ShardFacts
 
 CONTRACT = FeatureContract(
     backbone={"name": "slowfast", "width": 8, "blocks": [1, 1, 1, 1]},
@@ -124,3 +124,39 @@ def test_features_of_another_contract_are_refused_field_by_field() -> None:
         "detectors/bmn: features do not fit its contract: fps was 10.0, is now 15.0",
     )
     assert other.fingerprint != CONTRACT.fingerprint
+
+
+def test_a_long_shard_has_the_same_bytes_in_whatever_pieces_it_came(tmp_path: Path) -> None:
+    features_TC, logits_TK = numbers(2500, 5, "float16"), numbers(2500, 3, "float16")
+    FeatureStore(tmp_path / "whole").write("v", features_TC, logits_TK, 2.5)
+    store = FeatureStore(tmp_path / "pieces")
+    with store.writer("v") as shard:
+        for first in range(0, 2500, 77):
+            shard.append(features_TC[first : first + 77], logits_TK[first : first + 77])
+        assert shard.close(2.5, "") == 2500
+    assert store.path("v").read_bytes() == FeatureStore(tmp_path / "whole").path("v").read_bytes()
+    np.testing.assert_array_equal(store.read("v").features_TC, features_TC.astype(np.float32))
+
+
+def test_a_shard_says_what_its_ledger_row_needs_and_half_a_one_nothing(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    with store.writer("v") as shard:
+        shard.append(numbers(9, 5, "float32"), numbers(9, 3, "float32"))
+        shard.close(4.5, "2 damaged packets")
+    assert store.facts("v") == ShardFacts(9, 4.5, "2 damaged packets")
+    assert store.facts("absent") is None
+    store.path("v").write_bytes(store.path("v").read_bytes()[:-20])
+    assert store.facts("v") is None
+
+
+def test_a_shard_that_fails_on_the_way_leaves_nothing(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+
+    def broken_off() -> None:
+        with store.writer("v") as shard:
+            shard.append(numbers(2000, 5, "float32"), numbers(2000, 3, "float32"))
+            raise DataError("the video breaks off")
+
+    with pytest.raises(DataError):
+        broken_off()
+    assert list((tmp_path / "videos").iterdir()) == []
