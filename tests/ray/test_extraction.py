@@ -58,11 +58,13 @@ def plan_for(store: Path, backbone: Path) -> ExtractionPlan:
     return ExtractionPlan(str(store), str(backbone), CLIP, 4, "float16", 60.0)
 
 
-def run(plan: ExtractionPlan, videos: tuple[Video, ...], actors: int = 1, **limits: Any) -> list[str]:
+def run(
+    plan: ExtractionPlan, videos: tuple[Video, ...], actors: int = 1, at_once: int = 1, **limits: Any
+) -> list[str]:
     """Extract; returns the ids in the order in which they ended."""
     ended: list[str] = []
     allowed = StageLimits(**{"decode_limit_s": 60.0, "max_failed_frac": 0.5, **limits})
-    resources = ResourcesSection(actors=actors)
+    resources = ResourcesSection(actors=actors, videos_per_actor=at_once)
     ledger = Ledger(Path(plan.store))
     extract(plan, videos, ledger, allowed, resources, CAPACITY, lambda row, found: ended.append(row.video_id))
     return ended
@@ -131,7 +133,9 @@ def test_features_are_the_same_bytes_however_the_work_is_cut_up(
     run(together, videos[:3], actors=2)
     run(apart, videos[2:3])
     run(apart, videos[:3])
-    assert shards(together) == shards(apart)
+    threads = plan_for(tmp_path / "threads", backbone)
+    run(threads, videos[:3], at_once=3)
+    assert shards(together) == shards(apart) == shards(threads)
     assert {row.attempts for row in Ledger(Path(apart.store)).rows.values()} == {1}
 
 
