@@ -104,6 +104,7 @@ def test_a_home_that_cannot_be_written(home: Home) -> None:
     assert [path.name for path in home.path.iterdir() if not path.name.startswith(".")] == ["file"]
 
 
+@pytest.mark.slow
 def test_published_weights_that_are_none(home: Home) -> None:
     import torch
 

@@ -36,4 +36,5 @@ class ChunkNetwork:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             output = self._model(network_input(clips, self._config))
         features, logits = output.features_BC.float().cpu().numpy(), output.logits_BK.float().cpu().numpy()
-        return features.astype(self._plan.dtype), logits.astype(self._plan.dtype)
+        with np.errstate(over="ignore"):  # whoever takes them looks for what is not finite
+            return features.astype(self._plan.dtype), logits.astype(self._plan.dtype)
