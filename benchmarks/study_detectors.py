@@ -55,7 +55,8 @@ def of_seed(study: Study, seed: int) -> dict[str, dict[str, float]]:
 
 
 def proposal_auc(run: Path, maps: dict[str, Any]) -> dict[str, float]:
-    """AUC on the judged subset: of each generator's proposals, of all fused, and of those picked for it.
+    """AUC on the judged subset: of each generator's proposals, of all fused, and of those picked for it; last,
+    what these gain on the generator that the same subset picks first, and on the one that hindsight picks.
 
     Members are picked one by one, each time the one that raises the fit subset's AUC most, until none does; a
     member may be picked again and then has more weight.
@@ -80,8 +81,12 @@ def proposal_auc(run: Path, maps: dict[str, Any]) -> dict[str, float]:
     groups["all generators, equal weights"] = list(stores.values())
     groups["generators picked on validation"] = [stores[name] for name in picked]
     found = {name: auc_of(listed, judge) for name, listed in groups.items()}
-    alone = max(found[name] for name in stores)
-    return {**found, "picked over the best generator": found["generators picked on validation"] - alone}
+    together = found["generators picked on validation"]
+    return {
+        **found,
+        "over the one best on validation": together - found[picked[0]],
+        "over the one best on testing": together - max(found[name] for name in stores),
+    }
 
 
 def auc_of(stores: list[RawStore], truth: GroundTruth) -> float:
