@@ -55,8 +55,9 @@ def of_seed(study: Study, seed: int) -> dict[str, dict[str, float]]:
 
 
 def proposal_auc(run: Path, maps: dict[str, Any]) -> dict[str, float]:
-    """AUC on the judged subset: of each generator's proposals, of all fused, and of those picked for it; last,
-    what these gain on the generator that the same subset picks first, and on the one that hindsight picks.
+    """AUC on the judged subset: of each generator's proposals, of all fused, and of those picked for it.
+
+    Last, what these gain on the generator that was picked first, and on the one that hindsight picks.
 
     Members are picked one by one, each time the one that raises the fit subset's AUC most, until none does; a
     member may be picked again and then has more weight.
