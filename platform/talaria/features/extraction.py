@@ -31,6 +31,7 @@ from talaria.store.feature_store import FeatureStore
 from talaria.store.ledger import Ledger, LedgerRow
 
 OnExtracted = Callable[[LedgerRow, Extracted], None]
+_ACTOR_VIDEOS, _ACTOR_BYTES = 8, 10 * 2**20
 _MOST_BLOCKS = 1000
 """Ray Data's own work grows with the number of blocks."""
 
@@ -102,7 +103,8 @@ def _ledger_row(video: Video, ledger: Ledger, found: Extracted) -> LedgerRow:
 def _extracted(
     plan: ExtractionPlan, todo: Sequence[Video], resources: ResourcesSection, capacity: Capacity
 ) -> Iterator[Extracted]:
-    blocks = dealt([_size_bytes(video) for video in todo], min(len(todo), _MOST_BLOCKS))
+    sizes_bytes = [_size_bytes(video) for video in todo]
+    blocks = dealt(sizes_bytes, min(len(todo), _MOST_BLOCKS))
     tables = [
         pa.table(
             {
@@ -115,7 +117,7 @@ def _extracted(
     at_once = capacity.videos_per_actor(resources)
     data = ray_data()
     actors = data.ActorPoolStrategy(
-        size=min(capacity.actors(resources), len(blocks)),
+        size=min(capacity.actors(resources), len(blocks), _worth(sizes_bytes)),
         max_tasks_in_flight_per_actor=at_once + 1,
         enable_true_multi_threading=at_once > 1,
     )
@@ -129,6 +131,11 @@ def _extracted(
     )
     for row in rows_of(dataset.iter_batches(batch_size=None, batch_format="numpy")):
         yield Extracted.of_row(row)
+
+
+def _worth(sizes_bytes: Sequence[int]) -> int:
+    """Actors that so much work is worth: each takes some seconds to start."""
+    return max(-(-len(sizes_bytes) // _ACTOR_VIDEOS), -(-sum(sizes_bytes) // _ACTOR_BYTES))
 
 
 def _size_bytes(video: Video) -> int:
