@@ -17,7 +17,7 @@ from pathlib import Path
 from by_hand import end_ray_below
 
 _RAY = "from ray.scripts.scripts import main; main()"
-_AGENT_LIMIT_S = 60.0
+_AGENT_LIMIT_S = 150.0
 
 
 def bare_python(folder: Path) -> Path:
