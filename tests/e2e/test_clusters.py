@@ -61,6 +61,7 @@ def test_a_submitted_job_on_two_nodes_gives_the_bytes_of_one_machine(
     assert summary["learned_weights_map"] == undisturbed.home.summary()["learned_weights_map"]
 
 
+@pytest.mark.slow
 def test_a_job_by_hand_takes_its_code_to_the_cluster_it_joins(
     cluster: LocalCluster, make_home: MakeHome
 ) -> None:
