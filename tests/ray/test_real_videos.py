@@ -42,6 +42,7 @@ ODDITIES = {
 """Files that give some."""
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_file_ends_in_features_or_in_a_row(ray_session: Any, tmp_path: Path, shared: Path) -> None:
     folder = shared / "data" / "videos"
