@@ -26,6 +26,8 @@ from talaria_models import registry
 from talaria_models.backbones.i3d.config import I3DConfig
 from talaria_models.backbones.pixels import network_input
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("cv2", reason="OpenCV, the extra `flow`, is not installed")
 
 CLIP = ClipSpec(fps=10, num_frames=8, stride_frames=4, height=32, width=40, flow=FlowSpec(bound_px=4.0))
