@@ -117,7 +117,7 @@ def _extracted(
     at_once = capacity.videos_per_actor(resources)
     data = ray_data()
     actors = data.ActorPoolStrategy(
-        size=min(capacity.actors(resources), len(blocks), _worth(sizes_bytes)),
+        size=min(capacity.actors(resources), len(blocks), actors_worth(sizes_bytes)),
         max_tasks_in_flight_per_actor=at_once + 1,
         enable_true_multi_threading=at_once > 1,
     )
@@ -133,7 +133,7 @@ def _extracted(
         yield Extracted.of_row(row)
 
 
-def _worth(sizes_bytes: Sequence[int]) -> int:
+def actors_worth(sizes_bytes: Sequence[int]) -> int:
     """Actors that so much work is worth: each takes some seconds to start."""
     return max(-(-len(sizes_bytes) // _ACTOR_VIDEOS), -(-sum(sizes_bytes) // _ACTOR_BYTES))
 

@@ -11,6 +11,7 @@ from talaria.records import Video
 from talaria.store.ledger import Ledger, LedgerRow
 
 OnVideo = Callable[[LedgerRow], None]
+"""Called with the row of each video that ended."""
 
 
 @dataclass(frozen=True)
