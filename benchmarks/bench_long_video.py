@@ -9,22 +9,17 @@ to hold, twice a second; shared pages count for each.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import av
-import psutil
-from bench_extraction import encoded, extracted, plan_in, took_s
+from bench_extraction import encoded, extracted, plan_in, span_s
+from processes import ACTOR, DECODER, DRIVER, Watch
 
 from talaria.cluster.connect import connected
 from talaria.config.schema import ResourcesSection
@@ -33,7 +28,6 @@ from talaria.records import Video
 
 CLIP = ClipSpec(fps=10, num_frames=16, stride_frames=8, height=64, width=64)
 SOURCE = (1280, 720, 25)
-EVERY_S = 0.5
 LIMIT_MIB = 1536
 
 
@@ -51,46 +45,16 @@ def main() -> None:
             with connected(ResourcesSection(actors=1), {}) as capacity:
                 plan = plan_in(folder / f"plan{minutes}", CLIP)
                 video = Video(path.stem, str(path), "testing", 60.0 * minutes, ())
-                with watched() as peaks:
+                with Watch(every_s=0.5) as watch:
                     found = list(extracted(plan, [video], capacity))
-            held = ", ".join(f"{kind} {mib:.0f} MiB" for kind, mib in sorted(peaks.items()))
+            began_s, ended_s = span_s(found)
+            held = ", ".join(f"{kind} {watch.peak_mib[kind]:.0f} MiB" for kind in (ACTOR, DECODER, DRIVER))
             print(
-                f"{minutes} minutes of 720p, {found[0][1].num_snippets} snippets: {took_s(found):.0f} s; "
+                f"{minutes} minutes of 720p, {found[0][1].num_snippets} snippets: {ended_s - began_s:.0f} s; "
                 f"{held} (goal {LIMIT_MIB} MiB)",
                 flush=True,
             )
             path.unlink()
-
-
-@contextmanager
-def watched() -> Iterator[dict[str, float]]:
-    """The most resident memory of actors, decoders and this process while the block runs, in MiB."""
-    peaks: dict[str, float] = defaultdict(float)
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.wait(EVERY_S):
-            for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
-                with suppress(psutil.NoSuchProcess):
-                    kind = kind_of(process)
-                    if kind:
-                        peaks[kind] = max(peaks[kind], process.memory_info().rss / 2**20)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield peaks
-    finally:
-        done.set()
-        thread.join()
-
-
-def kind_of(process: psutil.Process) -> str:
-    """Which part of the extraction a process is; empty for parts of Ray."""
-    line = " ".join(process.cmdline())
-    if process.pid == os.getpid():
-        return "driver"
-    return "actor" if line.startswith("ray::MapWorker") else "decoder" if "decoding_child" in line else ""
 
 
 def repeated(minute: Path, path: Path, times: int) -> Path:

@@ -15,7 +15,7 @@ from talaria.features.clips import ClipPlan, made_clips, make_clips
 from talaria.features.extraction import extract
 from talaria.features.requests import Extracted, ExtractionPlan, StageLimits
 from talaria.features.verification import common_device
-from talaria.log import BOARD
+from talaria.log import BOARD, LOGGER, duration_text
 from talaria.pipeline.graph import clip_group
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training, run_trainings
@@ -120,15 +120,25 @@ def extract_missing(
             ledger = Ledger(artifact.folder)
             step.advance(len(ledger.rows))
 
-            def on_video(row: LedgerRow, found: Extracted, step: Any = step) -> None:
-                del found
+            spent_s = {"decode_cpu_s": 0.0, "forward_cpu_s": 0.0}
+
+            def on_video(
+                row: LedgerRow, found: Extracted, step: Any = step, spent_s: dict[str, float] = spent_s
+            ) -> None:
+                spent_s["decode_cpu_s"] += found.decode_cpu_s
+                spent_s["forward_cpu_s"] += found.forward_cpu_s
                 step.advance(note=row.video_id)
 
             limits = _limits(session, retry_failed)
             extract(
                 plan, dataset.videos, ledger, limits, session.config.resources, session.capacity, on_video
             )
-            artifact.commit(videos=len(ledger.rows), failed=len(ledger.failed()), device=device)
+            artifact.commit(videos=len(ledger.rows), failed=len(ledger.failed()), device=device, **spent_s)
+            LOGGER.info(
+                "  %s: the processor decoded for %s and computed for %s",
+                name,
+                *map(duration_text, spent_s.values()),
+            )
     return stores
 
 
