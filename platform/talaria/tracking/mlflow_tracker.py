@@ -41,6 +41,8 @@ MEMBER_TAG = "talaria.member"
 BELIEF_TAG = "talaria.belief"
 """What the predictions are: an ensemble takes one kind."""
 MAPS, REFINED_PROPOSALS = "maps", "refined proposals"
+TRIAL_TAG = "talaria.trial"
+"""What a trial drew and what it was worth, in JSON."""
 DEFAULT_FILTER = f"tags.{MEMBER_TAG} = 'yes'"
 _PRIVATE_TAGS = ("mlflow.", KEY_TAG, PREDICTIONS_TAG, "talaria.folder")
 _PAGE = 1000
@@ -191,6 +193,20 @@ class Tracker:
         except ValueError as error:
             raise ConfigError(
                 f"ensemble.members: MLflow cannot read the filter {filter_string!r}: {error}"
+            ) from None
+
+    def find_trials(self, filter_string: str) -> list[MemberRef]:
+        """The trials of searches among the runs that an MLflow filter matches, oldest first.
+
+        Raises:
+            ConfigError: the filter is invalid, or the server cannot be reached.
+        """
+        trials = f"{filter_string} and tags.{KIND_TAG} = 'trial'"
+        try:
+            return self._insist("find trials", lambda client: self._search(client, trials))
+        except ValueError as error:
+            raise ConfigError(
+                f"search.warm_start: MLflow cannot read the filter {filter_string!r}: {error}"
             ) from None
 
     def member_tags(self) -> dict[str, list[str]]:
