@@ -11,7 +11,9 @@ from typing import Any
 
 from talaria.errors import ConfigError
 from talaria.prediction.stores import RawMeta, RawStore
-from talaria.tracking.mlflow_tracker import PREDICTIONS_TAG, MemberRef, Tracker
+from talaria.tracking.mlflow_tracker import PREDICTIONS_TAG, Tracker
+from talaria.tracking.reading import FoundRun
+from talaria.tracking.versions import ADDRESS, VERSION_FILTER, Registry
 
 _MOST_TAGS = 12
 
@@ -35,42 +37,53 @@ class Member:
         return RawStore(Path(self.predictions))
 
 
-def pick_members(tracker: Tracker, filter_string: str) -> tuple[Member, ...]:
-    """The runs that an MLflow filter matches, by name.
+def pick_members(tracker: Tracker, chosen: str) -> tuple[Member, ...]:
+    """The runs that a person chose, by name.
+
+    Args:
+        chosen: an MLflow filter over runs; `versions:` and a filter over registered versions; or versions
+            themselves, `models:/NAME@ALIAS` or `models:/NAME/VERSION`, separated by commas.
 
     Raises:
-        ConfigError: the filter is invalid or matches nothing, or a run has no address or the name of another.
+        ConfigError: the choice is invalid or empty, or a run has no address or the name of another.
     """
-    found = tracker.find_members(filter_string)
+    found = _found(tracker, chosen)
     if not found:
         raise ConfigError(
-            f"ensemble.members: the filter {filter_string!r} matches no run of experiment "
+            f"ensemble.members: the filter {chosen!r} matches no run of experiment "
             f"{tracker.experiment!r}; {_what_exists(tracker)}"
         )
     return checked_members(found)
 
 
-def checked_members(found: Sequence[MemberRef]) -> tuple[Member, ...]:
+def _found(tracker: Tracker, chosen: str) -> list[FoundRun]:
+    if chosen.startswith(ADDRESS):
+        return Registry(tracker.server).runs_at(chosen)
+    if chosen.startswith(VERSION_FILTER):
+        return Registry(tracker.server).runs_matching(chosen.removeprefix(VERSION_FILTER).strip())
+    return tracker.find_members(chosen)
+
+
+def checked_members(found: Sequence[FoundRun]) -> tuple[Member, ...]:
     """Runs as members, sorted by name.
 
     Raises:
         ConfigError: naming every run without an address and every name that several runs have.
     """
     problems = [
-        f"ensemble.members: run {ref.run_id} ({ref.name}) has no tag {PREDICTIONS_TAG}; "
-        "it made no raw predictions"
-        for ref in found
-        if not ref.tags.get(PREDICTIONS_TAG)
+        f"ensemble.members: {_described(run)} has no tag {PREDICTIONS_TAG}; it made no raw predictions"
+        for run in found
+        if not run.tags.get(PREDICTIONS_TAG)
     ]
-    for name, count in sorted(Counter(ref.name for ref in found).items()):
+    for name, count in sorted(Counter(run.name for run in found).items()):
         if count > 1:
-            runs = ", ".join(ref.run_id for ref in found if ref.name == name)
+            runs = ", ".join(run.run_id for run in found if run.name == name)
             problems.append(
                 f"ensemble.members: {count} runs have the name {name!r}: {runs}; pick one of them"
             )
     if problems:
         raise ConfigError(problems)
-    members = [Member(ref.name, ref.run_id, ref.tags[PREDICTIONS_TAG]) for ref in found]
+    members = [Member(run.name, run.run_id, run.tags[PREDICTIONS_TAG]) for run in found]
     return tuple(sorted(members, key=lambda member: member.name))
 
 
@@ -108,6 +121,11 @@ def _difference(wanted: Any, value: Any) -> str:
     if not more and not less:
         return "found the same entries in another order"
     return f"found {len(more)} others {more[:3]} and {len(less)} missing {less[:3]}"
+
+
+def _described(run: FoundRun) -> str:
+    via = f"{run.address}: " if run.address else ""
+    return f"{via}run {run.run_id} ({run.name})"
 
 
 def _what_exists(tracker: Tracker) -> str:

@@ -125,8 +125,9 @@ class Session:
         marker, uri = artifact.folder / TRACKED, self.tracking_uri
         if marker.is_file() and read_json(marker)["uri"] == uri:
             return
+        unsent = self.tracker.unsent
         run = work()
-        if run.run_id and not self.tracker.away:
+        if run.run_id and self.tracker.unsent == unsent:
             write_json(marker, {"uri": uri, "run_id": run.run_id})
 
     @contextmanager

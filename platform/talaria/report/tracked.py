@@ -44,7 +44,7 @@ def log_scores(uri: str, experiment: str, task: Task, question: Question, scores
     for figure in scores.figures if isinstance(scores, ErrorScores) else ():
         tracker.artifact(run, figure, "figures")
     tracker.finish(run)
-    if tracker.away:
+    if tracker.unsent:
         raise ConfigError(f"--mlflow: {uri} does not answer; the scores were not logged")
 
 

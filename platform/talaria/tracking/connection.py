@@ -21,6 +21,8 @@ _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Retries are ours (see patience.py): MLflow's own take minutes for each call."""
+_CONNECT_S = 5
+"""A host that drops packets would be waited for by the system's own patience, minutes."""
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _AWAY_CODES = {
     "INTERNAL_ERROR",
@@ -30,16 +32,26 @@ _AWAY_CODES = {
     "RESOURCE_EXHAUSTED",
     "ABORTED",
 }
+_CARRIERS = ("sqlalchemy", "requests", "urllib3", "botocore", "boto3", "azure", "google")
+"""Packages that reach databases, servers and buckets; what they raise says that something was not reached."""
+_AWAY_STATUS = (408, 429)
+"""Request timeout, too many requests; all other answers below 500 are refusals."""
 
 
-def opened(uri: str, experiment: str, artifact_root: str | None) -> tuple[Any, str]:
-    """A client and the id of the experiment; schema and experiment are made where they are not there.
+def opened(uri: str, experiment: str, artifact_root: str | None, *, create: bool = True) -> tuple[Any, str]:
+    """A client and the id of the experiment.
+
+    Args:
+        create: whether schema and experiment are made where they are not there.
 
     Raises:
-        ConfigError: an address or experiment that cannot be used.
+        ConfigError: an address or experiment that cannot be used, or that is not there and is not to be made.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    database = sqlite_path(uri)
+    if database is not None and not create and not database.is_file():
+        raise ConfigError(f"{database} does not exist; run a pipeline first, or name another MLflow store")
     with _alone(uri):
         import mlflow
 
@@ -49,7 +61,7 @@ def opened(uri: str, experiment: str, artifact_root: str | None) -> tuple[Any, s
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
             client = mlflow.MlflowClient(uri)
-            return client, _experiment_id(client, experiment, artifact_root)
+            return client, _experiment_id(client, experiment, artifact_root, create)
         except mlflow.exceptions.MlflowException as error:
             if is_away(error):
                 raise
@@ -58,14 +70,17 @@ def opened(uri: str, experiment: str, artifact_root: str | None) -> tuple[Any, s
 
 def is_away(error: Exception) -> bool:
     """Whether an error says that the server or database does not answer, rather than that it refuses."""
-    if isinstance(error, OSError) or type(error).__module__.startswith(("sqlalchemy", "requests", "urllib3")):
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return bool(status >= 500 or status in _AWAY_STATUS)
+    if isinstance(error, OSError) or type(error).__module__.startswith(_CARRIERS):
         return True
     return getattr(error, "error_code", None) in _AWAY_CODES
 
 
 def refuses(error: Exception) -> bool:
     """Whether an error is MLflow's answer to something that it does not accept."""
-    return type(error).__module__.startswith("mlflow") and not is_away(error)
+    return type(error).__module__.startswith(("mlflow", "requests")) and not is_away(error)
 
 
 def sentence(error: Exception) -> str:
@@ -94,7 +109,8 @@ def _knock(uri: str) -> None:
     if uri.partition("://")[0].partition("+")[0] in _DATABASES:
         import sqlalchemy
 
-        engine = sqlalchemy.create_engine(uri)
+        waiting = {"connect_timeout": _CONNECT_S} if uri.startswith("postgresql") else {}
+        engine = sqlalchemy.create_engine(uri, connect_args=waiting)
         try:
             engine.connect().close()
         finally:
@@ -114,8 +130,11 @@ def _alone(uri: str) -> Iterator[None]:
         yield
 
 
-def _experiment_id(client: Any, name: str, artifact_root: str | None) -> str:
+def _experiment_id(client: Any, name: str, artifact_root: str | None, create: bool) -> str:
     found = client.get_experiment_by_name(name)
+    if found is None and not create:
+        there = ", ".join(sorted(repr(other.name) for other in client.search_experiments()))
+        raise ConfigError(f"tracking.experiment: there is no {name!r} in MLflow; found {there or 'none'}")
     if found is None:
         return str(client.create_experiment(name, artifact_location=artifact_root))
     if found.lifecycle_stage != "active":

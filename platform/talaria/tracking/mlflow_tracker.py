@@ -6,18 +6,14 @@ and returns; the next call of the pipeline brings everything up to date.
 
 from __future__ import annotations
 
-import itertools
-import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from talaria.errors import ConfigError
-from talaria.tracking.connection import is_away, opened, refuses, sentence, sqlite_path
 from talaria.tracking.entries import (
     MOST_METRICS,
     MOST_NAMED,
@@ -28,9 +24,9 @@ from talaria.tracking.entries import (
     rows_of_file,
     tag_entries,
 )
-from talaria.tracking.patience import Patience, Rest
-
-LOGGER = logging.getLogger("talaria.tracking")
+from talaria.tracking.patience import Patience
+from talaria.tracking.reading import FoundRun, Reader
+from talaria.tracking.server import Server
 
 KEY_TAG = "talaria.key"
 KIND_TAG = "talaria.kind"
@@ -44,10 +40,8 @@ MAPS, REFINED_PROPOSALS = "maps", "refined proposals"
 TRIAL_TAG = "talaria.trial"
 """What a trial drew and what it was worth, in JSON."""
 DEFAULT_FILTER = f"tags.{MEMBER_TAG} = 'yes'"
+PREDICTED_FILTER = f"tags.{PREDICTIONS_TAG} LIKE '%'"
 _PRIVATE_TAGS = ("mlflow.", KEY_TAG, PREDICTIONS_TAG, "talaria.folder")
-_PAGE = 1000
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -65,16 +59,6 @@ class RunRef:
 
 
 @dataclass(frozen=True)
-class MemberRef:
-    """A run that a filter found."""
-
-    run_id: str
-    name: str
-    tags: dict[str, str]
-    params: dict[str, str]
-
-
-@dataclass(frozen=True)
 class _Wanted:
     """What `run` was asked for, kept until the server can be told."""
 
@@ -89,35 +73,22 @@ class Tracker:
     def __init__(
         self, uri: str, experiment: str, artifact_root: Path | str | None, patience: Patience | None = None
     ) -> None:
-        """Nothing is opened before the first call, because MLflow takes seconds to import.
-
-        Args:
-            uri: tracking URI; an SQLite file must be absolute.
-            experiment: made at the first call if absent.
-            artifact_root: absolute folder or URI for the artifacts of a new experiment; None leaves it to the
-                server.
-            patience: how long to wait for a server that is away.
+        """Nothing is opened before the first call; the arguments are those of `Server`.
 
         Raises:
             ConfigError: a relative SQLite file.
         """
-        sqlite_path(uri)
-        self.uri = uri
         self.experiment = experiment
-        self._artifact_root = (
-            artifact_root.resolve().as_uri() if isinstance(artifact_root, Path) else artifact_root
-        )
-        self._patience = patience or Patience()
-        self._rest = Rest(self._patience)
+        self.server = Server(uri, experiment, artifact_root, patience)
+        self._reader = Reader(self.server)
         self._lock = threading.RLock()
-        self._opened: tuple[Any, str] | None = None
         self._wanted: dict[str, _Wanted] = {}
         self._run_ids: dict[str, str] = {}
 
     @property
-    def away(self) -> bool:
-        """Whether the server did not answer lately, so that something may not have been sent."""
-        return self._rest.resting
+    def unsent(self) -> int:
+        """Calls so far of which MLflow has nothing, because the server was away."""
+        return self.server.unsent
 
     def run(
         self,
@@ -145,17 +116,19 @@ class Tracker:
             param_entries(params or {}),
         )
         ref = RunRef("", key, name)
-        return RunRef(self._attempt(f"run {name}", lambda client: self._id(client, ref)) or "", key, name)
+        return RunRef(
+            self.server.attempt(f"run {name}", lambda client: self._id(client, ref)) or "", key, name
+        )
 
     def metrics(self, run: RunRef, metrics: Mapping[str, Any], step: int = 0) -> None:
         """Log the numbers of a mapping, but none that the run has with this step and value."""
         rows = metric_rows(metrics, step)
-        self._attempt(f"metrics of {run.name}", lambda client: self._add_rows(client, run, rows))
+        self.server.attempt(f"metrics of {run.name}", lambda client: self._add_rows(client, run, rows))
 
     def sync_metrics(self, run: RunRef, path: Path) -> None:
         """Mirror a metrics.jsonl, as often as one likes: only what MLflow does not have yet is sent."""
         rows = rows_of_file(path)
-        self._attempt(f"metrics of {run.name}", lambda client: self._add_rows(client, run, rows))
+        self.server.attempt(f"metrics of {run.name}", lambda client: self._add_rows(client, run, rows))
 
     def artifact(self, run: RunRef, path: Path, folder: str | None = None) -> None:
         """Copy a file or a whole folder to the run's artifacts, below `folder`.
@@ -169,45 +142,37 @@ class Tracker:
             log = client.log_artifacts if path.is_dir() else client.log_artifact
             log(self._id(client, run), str(path), folder)
 
-        self._attempt(f"artifact {path.name} of {run.name}", send)
+        self.server.attempt(f"artifact {path.name} of {run.name}", send)
 
     def tag(self, run: RunRef, name: str, value: str) -> None:
         """Set a tag."""
         ((name, value),) = tag_entries({name: value}).items()
-        self._attempt(f"tag of {run.name}", lambda client: client.set_tag(self._id(client, run), name, value))
+        self.server.attempt(
+            f"tag of {run.name}", lambda client: client.set_tag(self._id(client, run), name, value)
+        )
 
     def finish(self, run: RunRef, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
         """End a run."""
-        self._attempt(
+        self.server.attempt(
             f"end of {run.name}", lambda client: client.set_terminated(self._id(client, run), status)
         )
 
-    def find_members(self, filter_string: str = DEFAULT_FILTER) -> list[MemberRef]:
-        """The runs of the experiment that an MLflow filter matches, oldest first.
+    def find_members(self, filter_string: str = DEFAULT_FILTER) -> list[FoundRun]:
+        """The runs of the experiment that `ensemble.members` matches, oldest first.
 
         Raises:
             ConfigError: the filter is invalid, or the server cannot be reached.
         """
-        try:
-            return self._insist("find members", lambda client: self._search(client, filter_string))
-        except ValueError as error:
-            raise ConfigError(
-                f"ensemble.members: MLflow cannot read the filter {filter_string!r}: {error}"
-            ) from None
+        return self._reader.runs(filter_string, "ensemble.members")
 
-    def find_trials(self, filter_string: str) -> list[MemberRef]:
+    def find_trials(self, filter_string: str) -> list[FoundRun]:
         """The trials of searches among the runs that an MLflow filter matches, oldest first.
 
         Raises:
             ConfigError: the filter is invalid, or the server cannot be reached.
         """
         trials = f"{filter_string} and tags.{KIND_TAG} = 'trial'"
-        try:
-            return self._insist("find trials", lambda client: self._search(client, trials))
-        except ValueError as error:
-            raise ConfigError(
-                f"search.warm_start: MLflow cannot read the filter {filter_string!r}: {error}"
-            ) from None
+        return self._reader.runs(trials, "search.warm_start")
 
     def member_tags(self) -> dict[str, list[str]]:
         """Tags of the runs that have raw predictions, with their values: what a filter could ask for.
@@ -216,72 +181,11 @@ class Tracker:
             ConfigError: the server cannot be reached.
         """
         values: dict[str, set[str]] = {}
-        for ref in self._insist(
-            "list tags", lambda client: self._search(client, f"tags.{PREDICTIONS_TAG} LIKE '%'")
-        ):
-            for name, value in ref.tags.items():
+        for run in self.find_members(PREDICTED_FILTER):
+            for name, value in run.tags.items():
                 if not name.startswith(_PRIVATE_TAGS):
                     values.setdefault(name, set()).add(value)
         return {name: sorted(values[name]) for name in sorted(values)}
-
-    def _connected(self) -> tuple[Any, str]:
-        with self._lock:
-            if self._opened is None:
-                self._opened = opened(self.uri, self.experiment, self._artifact_root)
-            return self._opened
-
-    def _attempt(self, what: str, work: Callable[[Any], Answer]) -> Answer | None:
-        """Do some work; None, after one warning, where the server is away or refuses."""
-        if self._rest.resting:
-            return None
-        try:
-            answer = self._patiently(work)
-        except ValueError as refusal:
-            LOGGER.warning("mlflow: %s was refused: %s", what, refusal)
-            return None
-        except ConnectionError as error:
-            if self._rest.begin():
-                LOGGER.warning(
-                    "mlflow: %s does not answer (%s); the run goes on, its results are on disk, and the same "
-                    "command sends them later",
-                    self.uri,
-                    error,
-                )
-            return None
-        if self._rest.end():
-            LOGGER.info("mlflow: %s answers again", self.uri)
-        return answer
-
-    def _insist(self, what: str, work: Callable[[Any], Answer]) -> Answer:
-        """Do some work that nothing can replace."""
-        try:
-            return self._patiently(work)
-        except ConnectionError as error:
-            raise ConfigError(
-                f"tracking.uri: {self.uri} does not answer ({error}); needed to {what}"
-            ) from None
-
-    def _patiently(self, work: Callable[[Any], Answer]) -> Answer:
-        """Try until the server answers or patience ends.
-
-        Raises:
-            ConnectionError: the server is away.
-            ValueError: it refuses, with its reason.
-        """
-        began_s = time.monotonic()
-        for failures in itertools.count(1):
-            try:
-                return work(self._connected()[0])
-            except Exception as error:
-                if refuses(error):
-                    raise ValueError(sentence(error)) from error
-                if not is_away(error):
-                    raise
-                delay_s = self._patience.delay_s(failures, time.monotonic() - began_s)
-                if delay_s is None:
-                    raise ConnectionError(sentence(error)) from error
-            time.sleep(delay_s)
-        raise AssertionError("attempts are counted without end")
 
     def _id(self, client: Any, ref: RunRef) -> str:
         """The MLflow id of a run, found or made if that was not possible before."""
@@ -290,7 +194,7 @@ class Tracker:
             if known:
                 return known
             wanted = self._wanted[ref.key]
-            found = self._search_runs(client, f"tags.{KEY_TAG} = '{_plain_key(ref.key)}'")
+            found = self._reader.search(client, f"tags.{KEY_TAG} = '{_plain_key(ref.key)}'")
             run = found[0] if found else self._create(client, ref, wanted)
             if run.info.status != "RUNNING":
                 client.update_run(run.info.run_id, status="RUNNING")
@@ -302,7 +206,7 @@ class Tracker:
         tags = {KEY_TAG: wanted.tags[KEY_TAG]}
         if wanted.parent is not None:
             tags["mlflow.parentRunId"] = self._id(client, wanted.parent)
-        return client.create_run(self._connected()[1], tags=tags, run_name=ref.name)
+        return client.create_run(self.server.connected()[1], tags=tags, run_name=ref.name)
 
     def _complete(self, client: Any, run: Any, wanted: _Wanted) -> None:
         """Add the tags and parameters that the run lacks."""
@@ -333,29 +237,6 @@ class Tracker:
         ]
         for some in batches(missing, MOST_METRICS):
             client.log_batch(run_id, metrics=some)
-
-    def _search(self, client: Any, filter_string: str) -> list[MemberRef]:
-        return [
-            MemberRef(run.info.run_id, run.info.run_name, dict(run.data.tags), dict(run.data.params))
-            for run in self._search_runs(client, filter_string)
-        ]
-
-    def _search_runs(self, client: Any, filter_string: str) -> list[Any]:
-        """All pages, oldest first."""
-        runs: list[Any] = []
-        token = None
-        while True:
-            page = client.search_runs(
-                [self._connected()[1]],
-                filter_string,
-                max_results=_PAGE,
-                order_by=["start_time ASC"],
-                page_token=token,
-            )
-            runs += page
-            token = page.token
-            if not token:
-                return runs
 
 
 def _plain_key(key: str) -> str:

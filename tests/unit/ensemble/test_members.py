@@ -11,7 +11,8 @@ import pytest
 from talaria.ensemble.members import Member, checked_members, member_stores, pick_members
 from talaria.errors import ConfigError, DataError
 from talaria.prediction.stores import RawMeta, write_raw
-from talaria.tracking.mlflow_tracker import PREDICTIONS_TAG, MemberRef, Tracker
+from talaria.tracking.mlflow_tracker import PREDICTIONS_TAG, Tracker
+from talaria.tracking.reading import FoundRun
 from unit.prediction.beliefs import CLASSES, believed, made_videos
 
 VIDEOS = made_videos(3)
@@ -23,10 +24,10 @@ class FoundRuns:
 
     experiment = "tal"
 
-    def __init__(self, found: list[MemberRef], tags: dict[str, list[str]]) -> None:
+    def __init__(self, found: list[FoundRun], tags: dict[str, list[str]]) -> None:
         self._found, self._tags = found, tags
 
-    def find_members(self, filter_string: str) -> list[MemberRef]:
+    def find_members(self, filter_string: str) -> list[FoundRun]:
         del filter_string
         return self._found
 
@@ -34,12 +35,12 @@ class FoundRuns:
         return self._tags
 
 
-def picked(found: list[MemberRef], tags: dict[str, list[str]] | None = None) -> tuple[Member, ...]:
+def picked(found: list[FoundRun], tags: dict[str, list[str]] | None = None) -> tuple[Member, ...]:
     return pick_members(cast(Tracker, FoundRuns(found, tags or {})), "tags.team = 'blue'")
 
 
-def ref(run_id: str, name: str, folder: str = "/p") -> MemberRef:
-    return MemberRef(run_id, name, {PREDICTIONS_TAG: folder} if folder else {}, {})
+def ref(run_id: str, name: str, folder: str = "/p") -> FoundRun:
+    return FoundRun(run_id, name, {PREDICTIONS_TAG: folder} if folder else {}, {}, {})
 
 
 def member(tmp_path: Path, name: str, meta: RawMeta) -> Member:
