@@ -87,19 +87,55 @@ def proposals(
     snippet = np.arange(size)
     inside_DT = snippet[:, None] + snippet[None, :] < size
     duration_P, begin_P = np.nonzero(inside_DT)
-    # The segment's end lies at the left edge of snippet t + d + 1; one that lasts to the end of the video
-    # takes the last snippet, where the training target of such an end is one. (Published code drops these.)
-    finish_P = np.minimum(begin_P + duration_P + 1, size - 1)
+    finish_P = end_snippet(duration_P, begin_P, size)
     if peaks:
         kept = _peaks(start_T, edge=0)[begin_P] & _peaks(end_T, edge=size - 1)[finish_P]
         duration_P, begin_P, finish_P = duration_P[kept], begin_P[kept], finish_P[kept]
-    regression_P, classification_P = bm_map_MDT[:, duration_P, begin_P].astype(np.float64)
-    boundary_P = start_T.astype(np.float64)[begin_P] * end_T.astype(np.float64)[finish_P]
-    score_P = classification_P**map_classification_power * regression_P**map_regression_power
-    score_P = score_P * boundary_P**boundary_power
+    score_P = segment_scores(
+        np.stack([start_T[begin_P], end_T[finish_P], *bm_map_MDT[:, duration_P, begin_P]]),
+        map_classification_power=map_classification_power,
+        map_regression_power=map_regression_power,
+        boundary_power=boundary_power,
+    )
     best = np.argsort(-score_P, kind="stable")[:top]
     segments_P2 = np.stack([begin_P, begin_P + duration_P + 1], axis=1)[best] / size
     return segments_P2, score_P[best]
+
+
+def segment_scores(
+    beliefs_4P: npt.NDArray[np.floating],
+    *,
+    map_classification_power: float,
+    map_regression_power: float,
+    boundary_power: float,
+) -> npt.NDArray[np.float64]:
+    """The score of segments by what is believed of each.
+
+    Args:
+        beliefs_4P: (4, P) in [0, 1]: startness, endness, regression, classification.
+        map_classification_power, map_regression_power, boundary_power: exponents as of `proposals`.
+
+    Returns:
+        (P,) in [0, 1].
+    """
+    start_P, end_P, regression_P, classification_P = beliefs_4P.astype(np.float64)
+    score_P: npt.NDArray[np.float64] = (
+        classification_P**map_classification_power * regression_P**map_regression_power
+    )
+    score_P *= (start_P * end_P) ** boundary_power
+    return score_P
+
+
+def end_snippet(
+    duration_P: npt.NDArray[np.int64], begin_P: npt.NDArray[np.int64], size: int
+) -> npt.NDArray[np.int64]:
+    """The snippet whose endness speaks of the end of segment [t, t + d + 1), its left edge.
+
+    A segment that lasts to the end of the video takes the last snippet, where the training target of such an
+    end is one. (Published code drops these.)
+    """
+    finish_P: npt.NDArray[np.int64] = np.minimum(begin_P + duration_P + 1, size - 1)
+    return finish_P
 
 
 def _peaks(scores_T: npt.NDArray[np.floating], *, edge: int) -> npt.NDArray[np.bool_]:

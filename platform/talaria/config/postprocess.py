@@ -29,7 +29,7 @@ class PostprocessConfig:
     """Exponent of the refiner's own score."""
     class_power: float = 1.0
     """Exponent of the class score that multiplies a proposal's score."""
-    proposals_per_video: int = 200
+    proposals_per_video: int = 600
     """Best segments of a video that enter suppression."""
     classes_per_video: int = 2
     """Best classes that are tried: of a video, or of every proposal with classification: proposal."""

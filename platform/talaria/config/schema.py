@@ -131,10 +131,16 @@ class EnsembleSection(Section):
     members: str | None = None
     """MLflow filter; by default the tag talaria.member = 'yes' on runs of this pipeline."""
     folds: int = Field(default=4, ge=2)
+    weights: Literal[
+        "auto", "equal", "performance", "performance2", "performance4", "gradient", "greedy", "search"
+    ] = "auto"
+    """How members' weights are learned. `auto` takes what is best in cross-validation. `performance`: in
+    proportion to the average mAP of each member alone, to its square or its fourth power. `gradient`: on a
+    ranking loss. `greedy`: votes, one by one. `search`: Optuna on average mAP."""
     rounds: int = Field(default=24, ge=1)
     """Votes that greedy selection gives away."""
     trials: int = Field(default=40, ge=1)
-    """Trials of the inner search over post-processing."""
+    """Trials of each inner search, over post-processing or weights."""
     classifiers: Literal["auto", "member", "learned"] = "auto"
     """Who classifies videos, with postprocess.classification: video. `member`: the recipe's one classifier,
     on each member's own backbone; logits are fused as maps are, with the members' weights. `learned`: all

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 
 from talaria.ensemble.classifier_set import ClassifierSet
-from talaria.ensemble.fitting import folds_of, refuse_overlap
+from talaria.ensemble.folds import folds_of, refuse_overlap
 from talaria.ensemble.log_loss import WeightProblem, video_losses
 from talaria.errors import ConfigError
 from talaria.evaluation.arrays import FloatArray

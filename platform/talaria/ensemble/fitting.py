@@ -8,17 +8,16 @@ each from the fit that did not see it (`cross_fit`).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from talaria.config.postprocess import PostprocessConfig
+from talaria.ensemble.clusters import Late
+from talaria.ensemble.folds import folds_of, refuse_overlap
+from talaria.ensemble.learning import Choice, Learner
 from talaria.ensemble.scoring import FusionSet
-from talaria.ensemble.weights import equal_weights, greedy_weights
-from talaria.errors import ConfigError
+from talaria.ensemble.weights import Weights, equal_weights, shares
 from talaria.evaluation.arrays import Detections
 from talaria.evaluation.detection import DetectionResult
-from talaria.seeds import content_seed
 
 Tune = Callable[[str, Callable[[PostprocessConfig], float]], PostprocessConfig]
 """Finds post-processing: from a name unique in the ensemble and a score to the best settings."""
@@ -35,7 +34,7 @@ class Fit:
     """
 
     members: tuple[str, ...]
-    weights: tuple[float, ...]
+    weights: Weights
     config: PostprocessConfig
     average_map: float
 
@@ -48,13 +47,21 @@ class Fits:
         fitted_on: ids of these videos.
         alone: every member by itself, with post-processing of its own.
         equal: all members with equal weights.
-        learned: all members with learned weights and the post-processing of `equal`.
+        learned: all members with learned weights.
+        choice: how these weights were learned.
+        late: what makes detections comparable, where members have nothing else in common.
     """
 
     fitted_on: tuple[str, ...]
     alone: tuple[Fit, ...]
     equal: Fit
     learned: Fit
+    choice: Choice
+    late: Late | None
+
+    def ready(self, data: FusionSet) -> FusionSet:
+        """`data` with something that weights can mix."""
+        return data.clustered(self.late) if self.late else data
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,60 +72,68 @@ class Judgement:
         alone: of every member by itself, by name.
         equal: of equal weights.
         learned: of learned weights.
+        without: of learned weights without one member, by its name; those of the others grow in proportion.
+        alone_detections: of every member by itself, by name.
         detections: those of the learned weights; `video_idx` numbers the set's `truth.video_ids`.
     """
 
     alone: dict[str, DetectionResult]
     equal: DetectionResult
     learned: DetectionResult
+    without: dict[str, DetectionResult]
+    alone_detections: dict[str, Detections]
     detections: Detections
-
-
-@dataclass(frozen=True, eq=False)
-class CrossFit:
-    """One subset fitted and judged: `folds[k]` did not see fold k, whose detections are its work."""
-
-    folds: tuple[Fits, ...]
-    judgement: Judgement
 
 
 def fit(
     data: FusionSet,
     tune: Tune,
+    learner: Learner,
     *,
-    rounds: int,
     judged: Collection[str],
     video_ids: Collection[str] | None = None,
     name: str = "all",
 ) -> Fits:
     """Learn post-processing and weights on some videos.
 
-    Post-processing is tuned for each member alone and for equal weights; weights are then learned with the
-    latter.
+    Post-processing is tuned for each member alone and for equal weights; weights are learned with the latter,
+    and post-processing is tuned once more for them.
 
     Args:
         data: videos to fit on.
         tune: finds post-processing.
-        rounds: votes that greedy selection gives away.
+        learner: finds weights.
         judged: ids of the videos that the reported number will come from.
         video_ids: which videos of `data` to fit on; by default all.
         name: what this fit is called, unique in the ensemble.
 
     Raises:
-        ConfigError: a video to fit on is to be judged, too.
+        ConfigError: a video to fit on is to be judged, too, or there are fewer than the learner's folds.
         DataError: no video to fit on has an annotated segment.
     """
     chosen = tuple(sorted(data.video_ids if video_ids is None else video_ids))
     refuse_overlap(chosen, judged)
+    count = len(data.members)
     alone = tuple(
-        _tuned(data.only(index), tune, chosen, f"{name}-alone-{index}") for index in range(len(data.members))
+        _tuned(data.only(index), (1.0,), tune, chosen, f"{name}-alone-{index}") for index in range(count)
     )
-    equal = _tuned(data, tune, chosen, f"{name}-equal")
-    selection = greedy_weights(
-        lambda weights: data.average_map(weights, equal.config, chosen), len(data.members), rounds
-    )
-    learned = Fit(data.members, selection.weights, equal.config, selection.score)
-    return Fits(chosen, alone, equal, learned)
+    late = None
+    if data.joint is None:
+        late = data.late([fitted.config for fitted in alone], chosen)
+        data = data.clustered(late)
+    equal = _tuned(data, equal_weights(count), tune, chosen, f"{name}-equal")
+
+    def worth(ids: Collection[str]) -> list[float]:
+        return [data.only(i).average_map((1.0,), alone[i].config, ids) for i in range(count)]
+
+    choice = learner.choose(data, equal.config, worth, chosen, name)
+    learned = equal
+    if choice.weights != equal.weights:
+        same = data.average_map(choice.weights, equal.config, chosen)
+        tuned = _tuned(data, choice.weights, tune, chosen, f"{name}-learned")
+        kept = Fit(data.members, choice.weights, equal.config, same)
+        learned = tuned if tuned.average_map > same else kept
+    return Fits(chosen, alone, equal, learned, choice, late)
 
 
 def judge(data: FusionSet, fits: Fits) -> Judgement:
@@ -132,97 +147,66 @@ def judge(data: FusionSet, fits: Fits) -> Judgement:
     return _judged(data, [(fits, data.video_ids)])
 
 
-def cross_fit(data: FusionSet, tune: Tune, *, folds: int, rounds: int) -> CrossFit:
+def cross_fit(data: FusionSet, tune: Tune, learner: Learner, *, folds: int) -> tuple[list[Fits], Judgement]:
     """Fit on all folds but one, detect on that one, and score all these detections together.
 
     Args:
         data: the one subset that serves for both.
         tune: finds post-processing.
+        learner: finds weights.
         folds: K; `folds_of` tells which videos belong together.
-        rounds: votes that greedy selection gives away.
+
+    Returns:
+        The fit that did not see fold k, for each k, and the scores.
 
     Raises:
         ConfigError: fewer videos than folds.
     """
     parts = folds_of(data.video_ids, folds)
     everything = set(data.video_ids)
-    fitted = tuple(
-        fit(data, tune, rounds=rounds, judged=part, video_ids=everything - set(part), name=f"fold{index}")
+    fitted = [
+        fit(data, tune, learner, judged=part, video_ids=everything - set(part), name=f"fold{index}")
         for index, part in enumerate(parts)
-    )
-    return CrossFit(fitted, _judged(data, list(zip(fitted, parts, strict=True))))
+    ]
+    return fitted, _judged(data, list(zip(fitted, parts, strict=True)))
 
 
-def bagged(data: FusionSet, fits: Fits, crossed: CrossFit) -> Fits:
-    """`fits` with the mean of the folds' learned weights in place of its own.
-
-    Each fold's weights were learned without some of the videos, so that their mean hangs less on any one.
-
-    Args:
-        data: the videos that `fits` was fitted on.
-        fits: fitted on all of them.
-        crossed: fitted on all of them but one fold each.
-
-    Source: Caruana, Munson, Niculescu-Mizil 2006, Getting the Most Out of Ensemble Selection, bagging.
-    """
-    rows = np.array([fold.learned.weights for fold in crossed.folds])
-    weights = tuple((rows.mean(axis=0) / rows.mean(axis=0).sum()).tolist())
-    config = fits.learned.config
-    average_map = data.average_map(weights, config, fits.fitted_on)
-    return replace(fits, learned=Fit(fits.learned.members, weights, config, average_map))
+def without_member(weights: Weights, member: int) -> Weights:
+    """The weights without one member's; the others' grow in proportion, or are equal if all were 0."""
+    others = [0.0 if index == member else weight for index, weight in enumerate(weights)]
+    return shares(others if any(others) else [float(index != member) for index in range(len(weights))])
 
 
-def folds_of(video_ids: Collection[str], folds: int) -> tuple[tuple[str, ...], ...]:
-    """Videos dealt into folds by the hash of their ids; sizes differ by one at most.
-
-    Raises:
-        ConfigError: fewer videos than folds.
-    """
-    if len(video_ids) < folds:
-        raise ConfigError(
-            f"ensemble.folds: found {folds} for {len(video_ids)} videos, expected no more than videos"
-        )
-    order = sorted(video_ids, key=lambda video_id: (content_seed("fold", video_id), video_id))
-    return tuple(tuple(sorted(order[index::folds])) for index in range(folds))
-
-
-def refuse_overlap(fitted_on: Collection[str], judged: Collection[str]) -> None:
-    """Stop where a video would be both fitted on and judged.
-
-    Raises:
-        ConfigError: naming how many there are and what to set.
-    """
-    shared = sorted(set(fitted_on) & set(judged))
-    if shared:
-        raise ConfigError(
-            f"ensemble: {len(shared)} videos are both fitted on and judged, the first is {shared[0]}; set "
-            "data.fit_subset and data.judge_subset to subsets without common videos, or to the same one for "
-            "cross-fitting"
-        )
-
-
-def _tuned(data: FusionSet, tune: Tune, video_ids: tuple[str, ...], name: str) -> Fit:
-    """Equal weights with post-processing tuned for them."""
-    weights = equal_weights(len(data.members))
+def _tuned(data: FusionSet, weights: Weights, tune: Tune, video_ids: tuple[str, ...], name: str) -> Fit:
+    """Weights with post-processing tuned for them."""
     config = tune(name, lambda config: data.average_map(weights, config, video_ids))
     return Fit(data.members, weights, config, data.average_map(weights, config, video_ids))
 
 
 def _judged(data: FusionSet, parts: Sequence[tuple[Fits, Collection[str]]]) -> Judgement:
     """Scores of detections put together from parts, each the work of fits that did not see it."""
+    ready = [(fits.ready(data), fits, part) for fits, part in parts]
     alone = {
-        member: data.score(_joined([_found(data.only(i), fits.alone[i], part) for fits, part in parts]))
+        member: Detections.joined([_found(data.only(i), fits.alone[i], part) for fits, part in parts])
         for i, member in enumerate(data.members)
     }
-    equal = _joined([_found(data, fits.equal, part) for fits, part in parts])
-    learned = _joined([_found(data, fits.learned, part) for fits, part in parts])
-    return Judgement(alone, data.score(equal), data.score(learned), learned)
+    equal = Detections.joined([_found(one, fits.equal, part) for one, fits, part in ready])
+    learned = Detections.joined([_found(one, fits.learned, part) for one, fits, part in ready])
+    without = {
+        member: data.score(
+            Detections.joined(
+                [
+                    one.detections(without_member(fits.learned.weights, i), fits.learned.config, part)
+                    for one, fits, part in ready
+                ]
+            )
+        )
+        for i, member in enumerate(data.members)
+        if len(data.members) > 1
+    }
+    scores = {member: data.score(found) for member, found in alone.items()}
+    return Judgement(scores, data.score(equal), data.score(learned), without, alone, learned)
 
 
 def _found(data: FusionSet, fitted: Fit, video_ids: Collection[str]) -> Detections:
     return data.detections(fitted.weights, fitted.config, video_ids)
-
-
-def _joined(parts: Sequence[Detections]) -> Detections:
-    columns = [[getattr(part, field.name) for part in parts] for field in fields(Detections)]
-    return Detections(*(np.concatenate(column) for column in columns))

@@ -203,6 +203,12 @@ class Detections:
             np.array([found.score for _, found in rows], np.float64),
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Detections]) -> Detections:
+        """Several tables as one, in the order given."""
+        columns = [[getattr(part, column.name) for part in parts] for column in fields(cls)]
+        return cls(*(np.concatenate(column) for column in columns))
+
     def within(self, keep_V: BoolArray) -> Detections:
         """Only the detections of the chosen videos; those of unknown videos are left out."""
         return _rows(self, (self.video_idx != UNKNOWN) & keep_V[self.video_idx])

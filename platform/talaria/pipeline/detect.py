@@ -21,20 +21,23 @@ from talaria.config.schema import RunConfig
 from talaria.config.specs import ClipSpec
 from talaria.data.decoding_messages import DecodedSummary
 from talaria.data.flow import clip_frames
-from talaria.ensemble.fusion import fuse
+from talaria.ensemble.clusters import Late
+from talaria.ensemble.pool import pooled
+from talaria.ensemble.scoring import FusionSet
 from talaria.errors import ConfigError, DataError
+from talaria.evaluation.arrays import GroundTruth
 from talaria.evaluation.formats import write_detections
 from talaria.features.chunk_network import ChunkNetwork
 from talaria.features.chunks import frame_chunks
 from talaria.features.read_ahead import read_ahead
 from talaria.features.requests import ExtractionPlan
-from talaria.pipeline.fusion import DETECTIONS
+from talaria.pipeline.fusion_result import DETECTIONS
 from talaria.pipeline.run_classifiers import RunClassifiers
 from talaria.pipeline.run_models import RunModels
 from talaria.pipeline.summary import SUMMARY
 from talaria.pipeline.weights import model_folder
-from talaria.prediction.postprocess import as_results, postprocess
-from talaria.records import Detection
+from talaria.prediction.postprocess import as_results
+from talaria.records import Detection, Video
 from talaria.store.feature_store import VideoFeatures
 from talaria.store.files import read_json
 
@@ -73,6 +76,7 @@ class RunDetector:
         self._settings = PostprocessConfig(**learned["postprocess"])
         self._classes: tuple[str, ...] = tuple(learned["classes"])
         self._weights = {name: weight for name, weight in learned["weights"].items() if weight > 0}
+        self._late = _late(learned["late"], tuple(self._weights))
         self._models = RunModels(run_folder, config, tuple(self._weights))
         self._classifiers = _classifiers(run_folder, config, learned)
         used = self._models.backbones | (self._classifiers.backbones if self._classifiers else set())
@@ -89,8 +93,12 @@ class RunDetector:
         if self._classifiers:
             logits_1K = self._classifiers.logits(features)
             beliefs = [belief.with_class_logits(logits_1K) for belief in beliefs]
-        fused = fuse(beliefs, list(self._weights.values()))
-        found = postprocess([fused], self._settings, self._classes)
+        pool = pooled(beliefs, self._settings.proposals_per_video, common=self._late is None)
+        nothing = GroundTruth.of_videos([Video(video.stem, None, "", pool.duration_s, ())], self._classes)
+        data = FusionSet.of(tuple(self._weights), [pool], nothing)
+        if self._late:
+            data = data.clustered(self._late)
+        found = data.detections(tuple(self._weights.values()), self._settings)
         return as_results(found, [video.stem], self._classes)[video.stem], note
 
     def detect_all(self, videos: Sequence[Path], on_video: Callable[[], None] = lambda: None) -> Detected:
@@ -164,12 +172,20 @@ def _summary(run_folder: Path) -> dict[str, Any]:
         )
     try:
         summary: dict[str, Any] = read_json(path)
-        missing = {"postprocess", "classes", "weights"} - summary.keys()
+        missing = {"postprocess", "classes", "weights", "late"} - summary.keys()
     except (ValueError, AttributeError):
         raise ConfigError(f"{path}: is damaged; run jobs/full_pipeline.py again to write it anew") from None
     if missing:
         raise ConfigError(f"{path}: has no {', '.join(sorted(missing))}; run jobs/full_pipeline.py again")
     return summary
+
+
+def _late(found: dict[str, Any] | None, members: Sequence[str]) -> Late | None:
+    """How detections of members with nothing in common are compared; None where they have maps in common."""
+    if found is None:
+        return None
+    configs = tuple(PostprocessConfig(**found[name]["postprocess"]) for name in members)
+    return Late(configs, tuple(found[name]["scale"] for name in members))
 
 
 def _classifiers(run_folder: Path, config: RunConfig, summary: dict[str, Any]) -> RunClassifiers | None:

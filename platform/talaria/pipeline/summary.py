@@ -9,7 +9,8 @@ from rich.table import Table
 
 from talaria.log import console, duration_text
 from talaria.pipeline.data import source_paths
-from talaria.pipeline.fusion import DETECTIONS, Fused
+from talaria.pipeline.fusion import Fused
+from talaria.pipeline.fusion_result import DETECTIONS
 from talaria.pipeline.session import Session
 from talaria.pipeline.videos import unlike_annotated
 from talaria.records import Dataset
@@ -74,17 +75,19 @@ def show_summary(session: Session) -> None:
 def _members(summary: dict[str, Any]) -> Table:
     title = f"{summary['run']}: average mAP on {summary['subset']} (tIoU 0.5:0.05:0.95), in %"
     table = Table(title=title, title_justify="left", title_style="bold")
-    for column, justify in (("", "left"), ("mAP", "right"), ("mAP@0.5", "right"), ("weight", "right")):
+    columns = (("", "left"), ("mAP", "right"), ("mAP@0.5", "right"), ("weight", "right"), ("adds", "right"))
+    for column, justify in columns:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for member in summary["members"]:
-        weight = summary["weights"].get(member["name"], 0.0)
         scores = _percent(member["average_map"], member["map_at_50"])
-        table.add_row(member["name"], *scores, f"{weight:.3f}")
+        table.add_row(
+            member["name"], *scores, f"{member['weight']:.3f}", f"{100 * member['leave_one_out']:+.2f}"
+        )
     table.add_section()
-    table.add_row("best member", *_percent(summary["best_member_map"]), "")
-    table.add_row("equal weights", *_percent(summary["equal_weights_map"]), "")
+    table.add_row("best member", *_percent(summary["best_member_map"]), "", "")
+    table.add_row("equal weights", *_percent(summary["equal_weights_map"]), "", "")
     learned = _percent(summary["learned_weights_map"], summary["learned_map_at_50"])
-    table.add_row("learned weights", *learned, "", style="bold")
+    table.add_row(f"learned weights ({summary['way']})", *learned, "", "", style="bold")
     return table
 
 

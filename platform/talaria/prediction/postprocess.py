@@ -7,32 +7,19 @@ Letters: V videos, P proposals, N candidates of all videos, A classes tried, R r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from talaria.config.postprocess import PostprocessConfig
 from talaria.errors import DataError
 from talaria.evaluation.arrays import Detections, FloatArray, IntArray
 from talaria.evaluation.suppression import Kept, soft_nms
 from talaria.prediction.belief import Belief
+from talaria.prediction.candidates import Candidates, best_of_each
 from talaria.records import Detection
-
-
-@dataclass(frozen=True)
-class _Candidates:
-    """Scored segments of all videos, video after video, in each the best first.
-
-    Attributes:
-        video_idx: (N,) position of the video.
-        segments_frac: (N, 2) fractions of the video.
-        score: (N,) at or above 0.
-    """
-
-    video_idx: IntArray
-    segments_frac: FloatArray
-    score: FloatArray
 
 
 def postprocess(
@@ -58,17 +45,47 @@ def postprocess(
 
     Source: for `video`, the report of the 2021 HACS winners, sections 2.3 and 2.4 (equation 1).
     """
-    for prediction in predictions:
-        _check_columns(prediction, len(classes))
-    candidates = _candidates(predictions, config)
+    found = [prediction.candidates(config) for prediction in predictions]
+    candidates = Candidates(
+        np.repeat(np.arange(len(found)), [len(scores) for _, scores in found]),
+        np.concatenate([np.zeros((0, 2)), *(segments for segments, _ in found)]),
+        np.concatenate([np.zeros(0), *(scores for _, scores in found)]),
+    )
+    logits = [prediction.class_logits_RK for prediction in predictions]
+    check_columns([(one.video_id, one.class_logits_RK) for one in predictions], len(classes))
+    durations_s = np.array([prediction.duration_s for prediction in predictions], np.float64)
+    return labelled(candidates, logits, durations_s, config, len(classes))
+
+
+def labelled(
+    candidates: Candidates,
+    logits_VRK: Sequence[NDArray[np.floating]],
+    durations_s: FloatArray,
+    config: PostprocessConfig,
+    num_classes: int,
+) -> Detections:
+    """Suppress and label scored segments, as `postprocess` says.
+
+    Args:
+        candidates: of all videos.
+        logits_VRK: (R, K) class logits of each video; a column beyond the classes is background.
+        durations_s: (V,) lengths of the videos.
+        config: counts, limits and the class score's power.
+        num_classes: K without background.
+    """
     label = _labelled_by_video if config.classification == "video" else _labelled_by_proposal
-    found, label_idx = label(predictions, candidates, config, len(classes))
-    best = _best_of_each_video(found, config.detections_per_video)
-    duration_V = np.array([prediction.duration_s for prediction in predictions], np.float64)
-    segments_s = found.segments_frac[best] * duration_V[found.video_idx[best]][:, None]
+    found, label_idx = label(logits_VRK, candidates, config, num_classes)
+    best = best_of_each(found.video_idx, found.score, config.detections_per_video)
+    segments_s = found.segments_frac[best] * durations_s[found.video_idx[best]][:, None]
     return Detections(
         found.video_idx[best], label_idx[best], segments_s[:, 0], segments_s[:, 1], found.score[best]
     )
+
+
+def suppressed(candidates: Candidates, config: PostprocessConfig) -> Candidates:
+    """What Soft-NMS keeps of each video, whatever the class, with decayed scores; in each the best first."""
+    kept = _suppressed(candidates, candidates.video_idx, config)
+    return Candidates(candidates.video_idx[kept.index], candidates.segments_frac[kept.index], kept.score)
 
 
 def as_results(
@@ -88,11 +105,11 @@ def as_results(
     return results
 
 
-def class_scores(prediction: Belief, num_classes: int) -> FloatArray:
-    """Class probabilities of every row of logits, (R, K); the background's share is dropped, not spread."""
-    logits_RK = prediction.class_logits_RK.astype(np.float64)
-    power_RK = np.exp(logits_RK - logits_RK.max(axis=1, keepdims=True))
-    shares: FloatArray = (power_RK / power_RK.sum(axis=1, keepdims=True))[:, :num_classes]
+def class_scores(logits_XRK: NDArray[np.floating], num_classes: int) -> FloatArray:
+    """Class probabilities of every row of logits, (..., R, K); background's share is dropped, not spread."""
+    logits_XRK = logits_XRK.astype(np.float64)
+    power_XRK = np.exp(logits_XRK - logits_XRK.max(axis=-1, keepdims=True))
+    shares: FloatArray = (power_XRK / power_XRK.sum(axis=-1, keepdims=True))[..., :num_classes]
     return shares
 
 
@@ -115,54 +132,48 @@ def pooled(scores_RK: FloatArray, segments_frac: FloatArray) -> FloatArray:
     return np.maximum(means, 0.0)
 
 
-def _candidates(predictions: Sequence[Belief], config: PostprocessConfig) -> _Candidates:
-    """The best segments of every video, before suppression."""
-    found = [prediction.candidates(config) for prediction in predictions]
-    sizes = [len(scores) for _, scores in found]
-    return _Candidates(
-        np.repeat(np.arange(len(found)), sizes),
-        np.concatenate([np.zeros((0, 2)), *(segments for segments, _ in found)]),
-        np.concatenate([np.zeros(0), *(scores for _, scores in found)]),
-    )
-
-
 def _labelled_by_video(
-    predictions: Sequence[Belief], candidates: _Candidates, config: PostprocessConfig, num_classes: int
-) -> tuple[_Candidates, IntArray]:
+    logits_VRK: Sequence[NDArray[np.floating]],
+    candidates: Candidates,
+    config: PostprocessConfig,
+    num_classes: int,
+) -> tuple[Candidates, IntArray]:
     """Suppressed segments, each once for every class tried, and their labels."""
     kept = _suppressed(candidates, candidates.video_idx, config)
-    scores_VK = np.array([class_scores(one, num_classes).mean(axis=0) for one in predictions])
-    label_VA, share_VA = _best_classes(scores_VK.reshape(-1, num_classes), config)
+    label_VA, share_VA = _best_classes(_video_scores(logits_VRK, num_classes), config)
     video_idx = candidates.video_idx[kept.index]
     label_NA, share_NA = label_VA[video_idx], share_VA[video_idx]
     segments_frac = np.repeat(candidates.segments_frac[kept.index], label_NA.shape[1], axis=0)
     score = (kept.score[:, None] * share_NA**config.class_power).reshape(-1)
-    found = _Candidates(np.repeat(video_idx, label_NA.shape[1]), segments_frac, score)
+    found = Candidates(np.repeat(video_idx, label_NA.shape[1]), segments_frac, score)
     return found, label_NA.reshape(-1)
 
 
 def _labelled_by_proposal(
-    predictions: Sequence[Belief], candidates: _Candidates, config: PostprocessConfig, num_classes: int
-) -> tuple[_Candidates, IntArray]:
+    logits_VRK: Sequence[NDArray[np.floating]],
+    candidates: Candidates,
+    config: PostprocessConfig,
+    num_classes: int,
+) -> tuple[Candidates, IntArray]:
     """Segments with their own best classes, suppressed within each class of a video, and their labels."""
     share_NK = np.zeros((len(candidates.score), num_classes))
-    for index, prediction in enumerate(predictions):
+    for index, logits_RK in enumerate(logits_VRK):
         mine = slice(*np.searchsorted(candidates.video_idx, [index, index + 1]))
-        share_NK[mine] = pooled(class_scores(prediction, num_classes), candidates.segments_frac[mine])
+        share_NK[mine] = pooled(class_scores(logits_RK, num_classes), candidates.segments_frac[mine])
     label_NA, share_NA = _best_classes(share_NK, config)
     num_tried = label_NA.shape[1]
-    labelled = _Candidates(
+    labelled = Candidates(
         np.repeat(candidates.video_idx, num_tried),
         np.repeat(candidates.segments_frac, num_tried, axis=0),
         (candidates.score[:, None] * share_NA**config.class_power).reshape(-1),
     )
     label_idx = label_NA.reshape(-1)
     kept = _suppressed(labelled, labelled.video_idx * num_classes + label_idx, config)
-    found = _Candidates(labelled.video_idx[kept.index], labelled.segments_frac[kept.index], kept.score)
+    found = Candidates(labelled.video_idx[kept.index], labelled.segments_frac[kept.index], kept.score)
     return found, label_idx[kept.index]
 
 
-def _suppressed(candidates: _Candidates, group_idx: IntArray, config: PostprocessConfig) -> Kept:
+def _suppressed(candidates: Candidates, group_idx: IntArray, config: PostprocessConfig) -> Kept:
     """Soft-NMS in each group; no more are kept than can be among a video's best detections."""
     return soft_nms(
         candidates.segments_frac,
@@ -175,24 +186,33 @@ def _suppressed(candidates: _Candidates, group_idx: IntArray, config: Postproces
     )
 
 
+def _video_scores(logits_VRK: Sequence[NDArray[np.floating]], num_classes: int) -> FloatArray:
+    """(V, K) mean class scores of every video; those with equally many rows in one go."""
+    scores_VK: FloatArray = np.zeros((len(logits_VRK), num_classes))
+    by_rows: dict[int, list[int]] = defaultdict(list)
+    for index, logits_RK in enumerate(logits_VRK):
+        by_rows[len(logits_RK)].append(index)
+    for alike in by_rows.values():
+        stacked = np.stack([logits_VRK[index] for index in alike])
+        scores_VK[alike] = class_scores(stacked, num_classes).mean(axis=1)
+    return scores_VK
+
+
 def _best_classes(scores_XK: FloatArray, config: PostprocessConfig) -> tuple[IntArray, FloatArray]:
     """(X, A) indices and scores of the best classes of every row; of equal ones the first class first."""
     label_XA = np.argsort(-scores_XK, axis=1, kind="stable")[:, : config.classes_per_video]
     return label_XA, np.take_along_axis(scores_XK, label_XA, axis=1)
 
 
-def _best_of_each_video(found: _Candidates, top: int) -> IntArray:
-    """Numbers of the best candidates, video after video, in each the best first."""
-    order = np.lexsort((-found.score, found.video_idx))
-    video_idx = found.video_idx[order]
-    rank = np.arange(len(order)) - np.searchsorted(video_idx, video_idx)
-    return order[rank < top]
+def check_columns(logits: Iterable[tuple[str, NDArray[np.floating]]], num_classes: int) -> None:
+    """Refuse the first video whose logits (R, K) have other columns than the classes, or one more.
 
-
-def _check_columns(prediction: Belief, num_classes: int) -> None:
-    num_columns = prediction.class_logits_RK.shape[1]
-    if num_columns not in (num_classes, num_classes + 1):
-        raise DataError(
-            f"video {prediction.video_id}: class_logits have {num_columns} columns, "
-            f"expected {num_classes} classes, or one more for background"
-        )
+    Raises:
+        DataError: naming the video.
+    """
+    for video_id, logits_RK in logits:
+        if logits_RK.shape[1] not in (num_classes, num_classes + 1):
+            raise DataError(
+                f"video {video_id}: class_logits have {logits_RK.shape[1]} columns, "
+                f"expected {num_classes} classes, or one more for background"
+            )

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from talaria.config.postprocess import PostprocessConfig
 from talaria.ensemble.classifiers import fused_logits
 from talaria.ensemble.classifying import Classified, classified
-from talaria.ensemble.fitting import folds_of
+from talaria.ensemble.folds import folds_of
+from talaria.ensemble.pool import pooled
 from talaria.ensemble.scoring import FusionSet
 from talaria.errors import ConfigError, DataError
 from talaria.evaluation.video_labels import VideoLabels
@@ -113,23 +114,29 @@ VIDEOS = made_videos(3)
 
 
 def fusion_set() -> FusionSet:
-    """Three videos and two members, one of them classifying clips."""
-    listed = tuple(
-        (believed(one, member="a", noise=0.4), believed(one, member="b", noise=0.4, clip_rows=7))
+    """Three videos and two members that classify clips."""
+    pools = [
+        pooled(
+            [
+                believed(one, member="a", noise=0.4, clip_rows=5),
+                believed(one, member="b", noise=0.4, clip_rows=7),
+            ],
+            100,
+            common=True,
+        )
         for one in VIDEOS
-    )
-    return FusionSet(("a", "b"), listed, made_truth(VIDEOS))
+    ]
+    return FusionSet.of(("a", "b"), pools, made_truth(VIDEOS))
 
 
 def test_every_member_takes_what_the_classifiers_say() -> None:
-    said = {one.video_id: np.array([0.5, index, -1.0]) for index, one in enumerate(VIDEOS)}
-    data, config = fusion_set().classified_by(said), PostprocessConfig()
-    for listed in data.predictions:
-        for one in listed:
-            np.testing.assert_array_equal(one.class_logits_RK, said[one.video_id][None].astype(np.float32))
-    assert data.detections([0.5, 0.5], config).score.size
-    before, after = fusion_set().predictions[0][0], data.predictions[0][0]
-    np.testing.assert_array_equal(before.candidates(config)[1], after.candidates(config)[1])
+    said = {one.video_id: 9.0 * np.eye(3)[index] for index, one in enumerate(VIDEOS)}
+    data, config = fusion_set().classified_by(said), PostprocessConfig(classes_per_video=1)
+    for one in (data, data.only(0), data.only(1)):
+        found = one.detections([1 / len(one.members)] * len(one.members), config)
+        np.testing.assert_array_equal(found.label_idx, found.video_idx)
+    before, after = (one.detections([0.5, 0.5], config) for one in (fusion_set(), data))
+    np.testing.assert_array_equal(before.start_s, after.start_s)
 
 
 def test_without_an_ensemble_members_keep_their_own_and_a_missing_video_is_told() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from talaria.ensemble.classifiers import cross_fusion, fused_logits, learned_weights, log_loss
-from talaria.ensemble.fitting import folds_of
+from talaria.ensemble.folds import folds_of
 from talaria.ensemble.fusion import fuse_logits
 from talaria.errors import ConfigError, DataError
 from unit.ensemble.classifier_beliefs import classifier_set, noisy_set, softmax

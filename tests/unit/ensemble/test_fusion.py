@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talaria.config.postprocess import PostprocessConfig
-from talaria.ensemble.fusion import align, fuse
+from talaria.ensemble.fusion import align, fuse, fused_size
+from talaria.ensemble.pool import pooled
 from talaria.ensemble.resizing import resize_curve, resize_map, resize_rows
 from talaria.ensemble.scoring import FusionSet
 from talaria.ensemble.weights import equal_weights
@@ -99,10 +100,17 @@ def test_fusing_is_the_weighted_sum_of_every_array() -> None:
         np.testing.assert_allclose(getattr(fused, name), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_weight_of_one_gives_that_member_on_the_finest_grid() -> None:
+def test_members_of_one_size_keep_their_grid_and_others_meet_on_one_twice_as_fine() -> None:
+    assert fused_size([16, 16]) == 16
+    assert fused_size([10, 16]) == 32
     a, b = believed(VIDEO, size=10, member="a"), believed(VIDEO, size=16, member="b", noise=0.4)
     fused = fuse([a, b], [0.0, 1.0])
-    np.testing.assert_allclose(fused.bm_map_MDT, b.bm_map_MDT, atol=1e-6)
+    assert fused.num_snippets == 32
+    own = inside(16)  # cells of the old grid are segments of the new one
+    duration, begin = np.nonzero(own)
+    np.testing.assert_allclose(
+        fused.bm_map_MDT[:, 2 * duration + 1, 2 * begin], b.bm_map_MDT[:, own], atol=1e-6
+    )
     np.testing.assert_allclose(fused.class_logits_RK, b.class_logits_RK, atol=1e-6)
 
 
@@ -114,10 +122,11 @@ def test_the_order_of_members_does_not_matter() -> None:
 
 def test_fusing_members_with_errors_of_their_own_helps() -> None:
     videos, config = made_videos(9), PostprocessConfig(boundary_power=0)
-    predictions = tuple(
-        tuple(believed(video, size=20, noise=0.8, member=name) for name in "abcd") for video in videos
-    )
-    data = FusionSet(tuple("abcd"), predictions, made_truth(videos))
+    pools = [
+        pooled([believed(video, size=20, noise=0.8, member=name) for name in "abcd"], 200, common=True)
+        for video in videos
+    ]
+    data = FusionSet.of("abcd", pools, made_truth(videos))
     alone = [data.only(index).average_map((1.0,), config) for index in range(4)]
     assert data.average_map(equal_weights(4), config) > max(alone) + 0.05
 

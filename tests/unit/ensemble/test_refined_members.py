@@ -10,6 +10,7 @@ import pytest
 
 from talaria.config.postprocess import PostprocessConfig
 from talaria.ensemble.fusion import fuse
+from talaria.ensemble.pool import pooled
 from talaria.ensemble.proposing import proposed
 from talaria.ensemble.scoring import FusionSet
 from talaria.errors import DataError
@@ -111,11 +112,13 @@ def test_refined_truth_scores_one_and_the_set_knows_its_kind() -> None:
         logits = 9.0 * np.eye(len(CLASSES))[[CLASSES.index(video.annotations[0].label)]]
         ones = np.ones(len(exact), np.float32)
         base = refined(index, count=len(exact))
-        predictions.append((replace(base, segments_P2=exact, scores_P=ones, class_logits_RK=logits),))
-    data = FusionSet(("tca",), tuple(predictions), made_truth(VIDEOS))
+        predictions.append([replace(base, segments_P2=exact, scores_P=ones, class_logits_RK=logits)])
+    pools = [pooled(listed, 100, common=True) for listed in predictions]
+    data = FusionSet.of(("tca",), pools, made_truth(VIDEOS))
     assert data.refined
     assert data.average_map([1.0], CONFIG) == pytest.approx(1.0)
-    assert not FusionSet(("bmn",), ((believed(VIDEOS[0]),),), made_truth(VIDEOS)).refined
+    maps = pooled([believed(VIDEOS[0])], 100, common=True)
+    assert not FusionSet.of(("bmn",), [maps], made_truth(VIDEOS)).refined
 
 
 def test_proposals_are_the_suppressed_candidates_of_the_fused_maps() -> None:

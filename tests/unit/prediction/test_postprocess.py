@@ -130,7 +130,7 @@ def test_pooling_is_the_mean_over_time(rows: int, cut: tuple[float, float]) -> N
 
 def test_class_scores_drop_the_background_without_spreading_it() -> None:
     raw = believed(VIDEOS[0], clip_rows=4)
-    shares = class_scores(raw, len(CLASSES))
+    shares = class_scores(raw.class_logits_RK, len(CLASSES))
     assert shares.shape == (4, len(CLASSES))
     assert (shares.sum(axis=1) < 1).all()
 

@@ -12,7 +12,7 @@ import pytest
 
 from talaria.config.postprocess import PostprocessConfig
 from talaria.errors import DataError, DriftError
-from talaria.search.inner import InnerResult, Uniform, search_postprocess
+from talaria.search.inner import Uniform, search_postprocess, search_weights
 
 BASE = PostprocessConfig(proposals_per_video=77)
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,29 +28,29 @@ def objective(config: PostprocessConfig) -> float:
     )
 
 
-def searched(journal: Path, trials: int = 30, *, seed: int = 1, identity: str = "a") -> InnerResult:
+def searched(journal: Path, trials: int = 30, *, seed: int = 1, identity: str = "a") -> PostprocessConfig:
     return search_postprocess(objective, BASE, trials=trials, seed=seed, journal=journal, identity=identity)
 
 
 def test_the_search_beats_the_settings_it_was_given(tmp_path: Path) -> None:
     found = searched(tmp_path / "s" / "journal.log")
-    assert found.num_trials == 30
-    assert found.value == objective(found.config) > objective(BASE) + 0.3
-    assert found.config.proposals_per_video == 77
-    assert found.config.classification == BASE.classification
+    assert len(trials_in(tmp_path / "s" / "journal.log")) == 30
+    assert objective(found) > objective(BASE) + 0.3
+    assert found.proposals_per_video == 77
+    assert found.classification == BASE.classification
 
 
 def test_the_same_seed_gives_the_same_and_another_seed_another_search(tmp_path: Path) -> None:
     first, again = searched(tmp_path / "1"), searched(tmp_path / "2")
     assert first == again
-    assert first.config != searched(tmp_path / "3", seed=2).config
+    assert first != searched(tmp_path / "3", seed=2)
 
 
 def test_settings_that_no_trial_beats_stay(tmp_path: Path) -> None:
     found = search_postprocess(
         lambda config: float(config == BASE), BASE, trials=5, seed=0, journal=tmp_path / "j", identity="a"
     )
-    assert found == InnerResult(BASE, 1.0, 5)
+    assert found == BASE
 
 
 def test_a_finished_search_draws_nothing_more(tmp_path: Path) -> None:
@@ -111,8 +111,19 @@ def test_only_the_given_space_is_searched(tmp_path: Path) -> None:
         identity="a",
         space={"alpha": Uniform(0.1, 0.35)},
     )
-    assert 0.1 <= found.config.alpha <= 0.35
-    assert found.config == PostprocessConfig(proposals_per_video=77, alpha=found.config.alpha)
+    assert 0.1 <= found.alpha <= 0.35
+    assert found == PostprocessConfig(proposals_per_video=77, alpha=found.alpha)
+
+
+def test_weights_are_searched_and_leave_equal_ones_only_for_a_gain(tmp_path: Path) -> None:
+    def near(weights: tuple[float, ...]) -> float:
+        return 0.8 - sum((one - wanted) ** 2 for one, wanted in zip(weights, (0.8, 0.2, 0.0), strict=True))
+
+    found = search_weights(near, 3, trials=60, seed=0, journal=tmp_path / "a", identity="a")
+    assert sum(found) == pytest.approx(1)
+    assert found[0] > 0.6 > 0.3 > found[2]
+    flat = search_weights(lambda weights: 0.5, 3, trials=20, seed=0, journal=tmp_path / "b", identity="b")
+    assert flat == pytest.approx((1 / 3, 1 / 3, 1 / 3))
 
 
 def trials_in(journal: Path) -> list[tuple[int, dict[str, float], float]]:
