@@ -102,7 +102,7 @@ def write_ensemble(session: Session, artifact: Artifact, outcome: Outcome) -> No
         [{"finds": name, **dict(zip(names.values(), row, strict=True))} for name, row in rows],
     )
     with written_aside(folder / PICTURE) as aside:
-        ensemble_figure(result).savefig(aside, format="png")
+        ensemble_figure(result).savefig(aside, format="png", metadata={"Software": None})
     write_json(folder / ENSEMBLE, result)
     artifact.commit(members=list(names.values()))
 

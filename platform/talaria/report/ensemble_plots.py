@@ -49,7 +49,7 @@ def _alone(axes: Axes, result: Mapping[str, Any]) -> None:
     rows = _rows(axes, [member["name"] for member in members])
     axes.barh(rows, percent, color=_ALONE, height=0.7)
     for row, value in zip(rows, percent, strict=True):
-        axes.text(value, row, f" {value:.1f}", va="center", fontsize=8)
+        axes.text(value, row, f"{value:.1f} ", va="center", ha="right", fontsize=8)
     lines = (
         ("learned weights", "learned_weights_map", _LEARNED, "-"),
         ("equal", "equal_weights_map", _EQUAL, "--"),
@@ -57,7 +57,7 @@ def _alone(axes: Axes, result: Mapping[str, Any]) -> None:
     for label, key, colour, style in lines:
         value = 100 * result[key]
         axes.axvline(value, color=colour, linestyle=style, linewidth=1.4, label=f"{label}: {value:.1f}")
-    axes.set_xlim(0, 1.12 * max(*percent, 100 * result["learned_weights_map"], 1))
+    axes.set_xlim(0, 1.05 * max(*percent, 100 * result["learned_weights_map"], 1))
     axes.set_title("average mAP in %: each member alone, all together")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, -0.32 if len(members) < 6 else -0.2), ncols=2)
 
