@@ -11,7 +11,10 @@ def main() -> int:
     )
     parser = recipe_parser(__doc__, example)
     parser.add_argument(
-        "--members", metavar="FILTER", help="MLflow filter; default: the tag that people set in the UI"
+        "--members",
+        metavar="CHOICE",
+        help="MLflow filter over runs (default: the tag that people set in the UI); registered versions, "
+        "'models:/NAME@ALIAS, models:/OTHER/3'; or a filter over versions, \"versions: tags.team = 'blue'\"",
     )
     arguments = parser.parse_args()
 

@@ -38,34 +38,52 @@ _AWAY_STATUS = (408, 429)
 """Request timeout, too many requests; all other answers below 500 are refusals."""
 
 
-def opened(uri: str, experiment: str, artifact_root: str | None, *, create: bool = True) -> tuple[Any, str]:
-    """A client and the id of the experiment.
-
-    Args:
-        create: whether schema and experiment are made where they are not there.
-
-    Raises:
-        ConfigError: an address or experiment that cannot be used, or that is not there and is not to be made.
-    """
+def import_mlflow() -> None:
+    """Takes seconds the first time, and is therefore done before anybody is made to wait for a lock."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    database = sqlite_path(uri)
-    if database is not None and not create and not database.is_file():
-        raise ConfigError(f"{database} does not exist; run a pipeline first, or name another MLflow store")
-    with _alone(uri):
-        import mlflow
+    import mlflow  # noqa: F401
 
-        _knock(uri)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        try:
-            client = mlflow.MlflowClient(uri)
-            return client, _experiment_id(client, experiment, artifact_root, create)
-        except mlflow.exceptions.MlflowException as error:
-            if is_away(error):
-                raise
-            raise ConfigError(f"tracking.uri: {uri} cannot be used: {sentence(error)}") from None
+
+def opened(uri: str, experiment: str, artifact_root: str | None, *, create: bool = True) -> tuple[Any, str]:
+    """A client and the id of the experiment; to be called `alone`, after `import_mlflow`.
+
+    Args:
+        create: whether an experiment that is not there is made. A schema always is.
+
+    Raises:
+        ConfigError: an address or experiment that cannot be used, or one that is not there nor to be made.
+    """
+    import mlflow
+
+    _knock(uri)
+    try:
+        client = mlflow.MlflowClient(uri)
+        return client, _experiment_id(client, experiment, artifact_root, create)
+    except mlflow.exceptions.MlflowException as error:
+        if is_away(error):
+            raise
+        raise ConfigError(f"tracking.uri: {uri} cannot be used: {sentence(error)}") from None
+
+
+@contextmanager
+def alone(uri: str) -> Iterator[None]:
+    """One thread of one process at a time in an SQLite file; servers sort out their clients themselves.
+
+    Several at once break a schema that is being made. Later they would wait for each other in SQLite, whose
+    waiting has no order: of many writers some are passed over until their time is up.
+    """
+    path = sqlite_path(uri)
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def is_away(error: Exception) -> bool:
@@ -115,19 +133,6 @@ def _knock(uri: str) -> None:
             engine.connect().close()
         finally:
             engine.dispose()
-
-
-@contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """One process at a time makes an SQLite schema: several at once break it."""
-    path = sqlite_path(uri)
-    if path is None:
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _experiment_id(client: Any, name: str, artifact_root: str | None, create: bool) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from talaria.errors import ConfigError
-from talaria.tracking.connection import is_away, opened, refuses, sentence, sqlite_path
+from talaria.tracking.connection import alone, import_mlflow, is_away, opened, refuses, sentence, sqlite_path
 from talaria.tracking.patience import Patience, Rest
 
 LOGGER = logging.getLogger("talaria.tracking")
@@ -42,9 +42,13 @@ class Server:
             create: whether a database or experiment that is not there is made at the first call, or an error.
 
         Raises:
-            ConfigError: a relative SQLite file.
+            ConfigError: a relative SQLite file, or one that does not exist and is not to be made.
         """
-        sqlite_path(uri)
+        database = sqlite_path(uri)
+        if database is not None and not create and not database.is_file():
+            raise ConfigError(
+                f"{database} does not exist; run a pipeline first, or name another MLflow store"
+            )
         self.uri = uri
         self.experiment = experiment
         self._artifact_root = _root(uri, artifact_root)
@@ -61,7 +65,7 @@ class Server:
         return self._unsent
 
     def connected(self) -> tuple[Any, str]:
-        """An MLflow client and the id of the experiment."""
+        """An MLflow client and the id of the experiment; to be asked for inside some work."""
         with self._lock:
             if self._opened is None:
                 self._opened = opened(self.uri, self.experiment, self._artifact_root, create=self._create)
@@ -118,10 +122,12 @@ class Server:
             ConnectionError: the server is away.
             ValueError: it refuses, with its reason.
         """
+        import_mlflow()
         began_s = time.monotonic()
         for failures in itertools.count(1):
             try:
-                return work(self.connected()[0])
+                with alone(self.uri):
+                    return work(self.connected()[0])
             except Exception as error:
                 if refuses(error):
                     raise ValueError(sentence(error)) from error
