@@ -48,10 +48,12 @@ class Registry:
         """The runs behind the versions that an MLflow filter matches, such as `tags.ensemble = 'yes'`.
 
         Raises:
-            ConfigError: the filter is invalid, or a version is without a run.
+            ConfigError: the filter is invalid or matches nothing, or a version is without a run.
         """
         try:
             versions = self._ask(lambda client: list(client.search_model_versions(filter_string)))
+            if not versions:
+                raise ValueError(f"no version matches; {self._what_exists()}")
             return _distinct([self._run_of(version) for version in versions])
         except ValueError as error:
             raise ConfigError(f"ensemble.members: {VERSION_FILTER} {filter_string}: {error}") from None
