@@ -6,7 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -15,6 +15,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT / "models")]
 
+from talaria.config.loading import load_resolved  # noqa: E402
+from talaria.config.postprocess import PostprocessConfig  # noqa: E402
+from talaria.data.annotations import load_annotations  # noqa: E402
+from talaria.ensemble.proposing import proposed  # noqa: E402
+from talaria.evaluation.arrays import Detections, GroundTruth  # noqa: E402
+from talaria.evaluation.proposals import average_recall  # noqa: E402
+from talaria.pipeline.graph import detector_heads  # noqa: E402
+from talaria.prediction.belief import Belief  # noqa: E402
+from talaria.prediction.stores import RawStore  # noqa: E402
+from talaria.records import Detection  # noqa: E402
 from talaria.store.files import read_json  # noqa: E402
 
 Numbers = dict[str, dict[str, list[float]]]
@@ -69,6 +79,43 @@ def summary_of(run: Path) -> dict[str, Any]:
     """What the last job said of a run."""
     found: dict[str, Any] = read_json(run / "summary.json")
     return found
+
+
+def proposal_auc(
+    run: Path, annotations: Path, change: Callable[[Belief], Belief] = lambda one: one
+) -> dict[str, float]:
+    """AUC in % of each generator's proposals on the judged subset; `change` is done to what it predicted."""
+    truth, settings = judged_truth(run, annotations), load_resolved(run / "recipe.json").postprocess
+    return {name: auc_of([store], truth, settings, change) for name, store in generators(run).items()}
+
+
+def generators(run: Path) -> dict[str, RawStore]:
+    """The raw predictions of a run's detectors."""
+    heads = detector_heads(load_resolved(run / "recipe.json"))
+    return {head.name: RawStore(run / "predict" / head.name / "raw") for head in heads}
+
+
+def judged_truth(run: Path, annotations: Path) -> GroundTruth:
+    """The annotated segments of the judged subset."""
+    dataset = load_annotations(annotations, None, ends="kept").dataset
+    subset = load_resolved(run / "recipe.json").data.judge_subset
+    return GroundTruth.of_videos(dataset.subset(subset), dataset.classes)
+
+
+def auc_of(
+    stores: Sequence[RawStore],
+    truth: GroundTruth,
+    settings: PostprocessConfig,
+    change: Callable[[Belief], Belief] = lambda one: one,
+) -> float:
+    """AR@AN's area in % for proposals fused from some generators."""
+    results = {}
+    for video_id in set(truth.video_ids) & set(stores[0].video_ids):
+        offered = proposed([change(store.read(video_id)) for store in stores], settings)
+        segments_s = offered.segments_P2 * offered.duration_s
+        rows = zip(segments_s.tolist(), offered.scores_P.tolist(), strict=True)
+        results[video_id] = [Detection(*segment, truth.classes[0], score) for segment, score in rows]
+    return average_recall(truth, Detections.of_results(results, truth)).auc
 
 
 def print_table(numbers: Numbers, seeds: Sequence[int]) -> None:

@@ -71,7 +71,29 @@ def test_a_second_call_does_nothing(refined: tuple[Home, Path]) -> None:
 
 
 def test_a_new_video_is_detected_as_the_run_detects_it(refined: tuple[Home, Path], tmp_path: Path) -> None:
-    home, _ = refined
+    detected_alike(refined[0], tmp_path)
+
+
+def test_detectors_and_refiners_are_fused_by_their_detections(
+    refined: tuple[Home, Path], tmp_path: Path
+) -> None:
+    home, recipe = refined
+    everyone = f"tags.talaria.folder LIKE '{home.folder()}/%' and tags.talaria.predictions LIKE '%'"
+    ended = home.run("ensemble", "--members", everyone, recipe=recipe)
+    assert ended.returncode == 0, ended.stderr
+    summary = home.summary()
+    names = {member["name"] for member in summary["members"]}
+    assert (
+        {"slowfast-rn", "slowfast-tca", "slowfast-bmn12", "slowfast-bmn16"} == names == set(summary["late"])
+    )
+    folder = Path(summary["detections"]).parent
+    assert (folder / "ensemble.png").read_bytes().startswith(b"\x89PNG")
+    assert len((folder / "members.csv").read_text().splitlines()) == 5
+    detected_alike(home, tmp_path)
+
+
+def detected_alike(home: Home, tmp_path: Path) -> None:
+    """A judged video that is given as a new one has the detections that the run gave it."""
     summary = home.summary()
     results = json.loads(Path(summary["detections"]).read_text())["results"]
     video_id = next(name for name, found in results.items() if found)

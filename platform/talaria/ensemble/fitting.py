@@ -108,7 +108,7 @@ def fit(
         name: what this fit is called, unique in the ensemble.
 
     Raises:
-        ConfigError: a video to fit on is to be judged, too, or there are fewer than the learner's folds.
+        ConfigError: a video to fit on is to be judged, too.
         DataError: no video to fit on has an annotated segment.
     """
     chosen = tuple(sorted(data.video_ids if video_ids is None else video_ids))

@@ -89,8 +89,14 @@ class Learner:
             worth: average mAP of each member alone on some videos.
             video_ids: to fit on.
             name: unique in the ensemble.
+
+        Returns:
+            Equal weights for a single video.
         """
-        parts = folds_of(video_ids, self.folds)
+        if len(video_ids) < 2:
+            even = equal_weights(len(data.members))  # one video cannot be fitted on and validated with
+            return Choice("equal", even, {}, {"equal": even})
+        parts = folds_of(video_ids, min(self.folds, len(video_ids)))
         fitted: dict[str, list[Weights]] = {}
         for index, part in enumerate(parts):
             rest = frozenset(video_ids) - set(part)

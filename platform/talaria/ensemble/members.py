@@ -16,6 +16,8 @@ from talaria.tracking.reading import FoundRun
 from talaria.tracking.versions import ADDRESS, VERSION_FILTER, Registry
 
 _MOST_TAGS = 12
+_OWN = ("member", "proposals")
+"""What members may differ in; those that refined other proposals are fused by their detections."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def member_stores(members: Sequence[Member]) -> dict[str, RawStore]:
 
 def _differences(expected: RawMeta, found: RawMeta) -> list[tuple[str, str]]:
     """Fields that differ, and how."""
-    fields = [field.name for field in dataclasses.fields(RawMeta) if field.name != "member"]
+    fields = [field.name for field in dataclasses.fields(RawMeta) if field.name not in _OWN]
     pairs = ((name, getattr(expected, name), getattr(found, name)) for name in fields)
     return [(name, _difference(wanted, value)) for name, wanted, value in pairs if wanted != value]
 

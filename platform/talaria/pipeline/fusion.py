@@ -14,6 +14,7 @@ from talaria.ensemble.learning import Draw, Learner
 from talaria.ensemble.members import Member, member_stores, pick_members
 from talaria.ensemble.scoring import FusionSet
 from talaria.ensemble.weights import Score, Weights
+from talaria.errors import ConfigError
 from talaria.evaluation.arrays import GroundTruth
 from talaria.log import BOARD, Step
 from talaria.pipeline.classifiers import classified_videos, classifiers_made_from
@@ -56,6 +57,11 @@ def fuse_and_judge(session: Session, dataset: Dataset) -> Fused:
         ConfigError: the filter finds no members, or members that do not belong together.
     """
     members = pick_members(session.tracker, members_filter(session))
+    if len(members) == 1 and (asked := session.config.ensemble.members):
+        raise ConfigError(
+            f"ensemble.members: {asked!r} matches one run alone, {members[0].run_id} ({members[0].name}); "
+            "expected at least two"
+        )
     artifact = _artifact(session, members)
     if artifact.finished():
         session.skipped("ensemble", f"{len(members)} members")
