@@ -1,4 +1,4 @@
-"""Search the settings of a detector with Ray Tune and Optuna; earlier stages run where they are missing."""
+"""Search a detector, refiner or classifier with Ray Tune and Optuna; earlier stages run where missing."""
 
 import _recipe_job
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from talaria.config.overrides import Tree, merged, override_tree
@@ -34,7 +35,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """The run that a recipe describes.
 
     Later wins: schema defaults, the recipe's `base:` file, the recipe, then `overrides`. Lists are replaced
-    whole, sections are joined.
+    whole, sections are joined; a `search` with a target of its own replaces that of the base.
 
     Args:
         path: YAML file; its optional `base` names another, relative to it, which has none of its own.
@@ -68,6 +69,17 @@ def save_resolved(config: RunConfig, path: Path) -> None:
     """The whole config as JSON, which `load_resolved` reads back equal; written aside, then put in place."""
     aside = path.with_name(f".{path.name}.tmp")
     aside.write_text(json.dumps(config.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    os.replace(aside, path)
+
+
+def save_recipe(config: RunConfig, path: Path, about: str) -> None:
+    """The whole config as YAML under a line that says what it is; `load_recipe` reads it back equal."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    with_heading = f"# {about}\n{text}"
+    if path.is_file() and path.read_text(encoding="utf-8") == with_heading:
+        return
+    aside = path.with_name(f".{path.name}.tmp")
+    aside.write_text(with_heading, encoding="utf-8")
     os.replace(aside, path)
 
 
@@ -142,6 +154,8 @@ def _recipe_layers(path: Path) -> list[_Layer]:
     below = _read(path.parent / base, f"{path.name} names it as its base")
     if "base" in below:
         raise ConfigError(f"{path.name}: base: {base} has a base itself; expected a file without one")
+    if isinstance(search := tree.get("search"), dict) and "target" in search:
+        below.pop("search", None)
     return [_Layer(base, below), _Layer(path.name, tree)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Literal
 
@@ -17,6 +18,7 @@ from talaria.config.nodes import (
     Section,
 )
 from talaria.config.postprocess import PostprocessConfig
+from talaria.config.search import SearchSection
 from talaria.config.specs import DemoSpec
 
 CLIP_LOGITS = "clips"
@@ -62,67 +64,6 @@ class DataSection(Section):
         if self.videos is None and self.generate is None:
             raise ValueError("videos: not set; expected data.videos and data.annotations, or data.generate")
         return self
-
-
-class Distribution(Section):
-    """What a search may draw for one setting."""
-
-    type: Literal["uniform", "log_uniform", "int", "choice"]
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[float | int | str | bool, ...] = ()
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Distribution:
-        problems = self._choice_problems() if self.type == "choice" else self._range_problems()
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
-
-    def _choice_problems(self) -> list[str]:
-        problems = [
-            f"{field}: found {value:g}; choice draws from choices alone"
-            for field, value in (("low", self.low), ("high", self.high))
-            if value is not None
-        ]
-        return problems if self.choices else ["choices: empty; expected the values to choose from", *problems]
-
-    def _range_problems(self) -> list[str]:
-        problems = [f"choices: not used by {self.type}; expected low and high"] if self.choices else []
-        missing = [field for field in ("low", "high") if getattr(self, field) is None]
-        problems += [f"{field}: missing; expected a number, as {self.type} has two ends" for field in missing]
-        if self.low is None or self.high is None:
-            return problems
-        if not self.low < self.high:
-            problems.append(f"low: found {self.low:g}; expected less than high, {self.high:g}")
-        if self.type == "log_uniform" and self.low <= 0:
-            problems.append(f"low: found {self.low:g}; expected a number above 0 for log_uniform")
-        problems += [
-            f"{field}: found {value:g}; expected a whole number for type int"
-            for field, value in (("low", self.low), ("high", self.high))
-            if self.type == "int" and value % 1
-        ]
-        return problems
-
-
-class SearchSection(Section):
-    """Ray Tune with Optuna over settings of one detector; the best trial sets `apply_to`."""
-
-    detector: NodeName
-    features: NodeName
-    space: dict[str, Distribution] = Field(min_length=1)
-    """Dotted paths below the detector's node, such as `optim.lr` or `model.num_snippets`."""
-    num_trials: int = Field(default=8, ge=1)
-    epochs: int = Field(default=8, ge=1)
-    grace_epochs: int = Field(default=2, ge=1)
-    """No trial is stopped before this epoch."""
-    reduction_factor: int = Field(default=2, ge=2)
-    max_concurrent: int = Field(default=1, ge=1)
-    """1 makes the search repeatable; with more, its result depends on which trial ends first."""
-    holdout_frac: float = Field(default=0.25, gt=0, lt=1)
-    """Part of the training videos on which trials are judged; validation stays unseen."""
-    apply_to: tuple[NodeName, ...] = ()
-    """Detectors that take the best values found; empty means the searched one."""
 
 
 class EnsembleSection(Section):
@@ -303,13 +244,26 @@ class RunConfig(Section):
         ]
 
     def _search_references(self, search: SearchSection) -> list[str]:
-        problems = [
-            f"search.{field}: {wanted!r} is no detector; expected one of {', '.join(self.detectors)}"
-            for field, names in (("detector", (search.detector,)), ("apply_to", search.apply_to))
-            for wanted in names
-            if wanted not in self.detectors
+        nodes: Mapping[str, object] = getattr(self, search.group)
+        problems = []
+        if search.node_name not in nodes:
+            known = [f"{group}.{name}" for group, some in self._heads() for name in some]
+            near = difflib.get_close_matches(search.target, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            problems.append(f"search.target: {search.target!r} is not in the recipe; {hint}")
+        elif search.group == "classifiers" and self.postprocess.classification != "video":
+            problems.append(
+                f"search.target: {search.target!r} is not used where clip scores label the proposals; "
+                "expected postprocess.classification: video"
+            )
+        problems += [
+            f"search.apply_to: {wanted!r} is not in {search.group}; expected one of {', '.join(nodes)}"
+            for wanted in search.apply_to
+            if wanted not in nodes
         ]
         if search.features not in self.backbones:
-            known = ", ".join(self.backbones)
-            problems.append(f"search.features: {search.features!r} is no backbone; expected one of {known}")
+            known_backbones = ", ".join(self.backbones)
+            problems.append(
+                f"search.features: {search.features!r} is no backbone; expected one of {known_backbones}"
+            )
         return problems

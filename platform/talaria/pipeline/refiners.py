@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from talaria.config.fingerprint import fingerprint, plain
+from talaria.config.nodes import RefinerNode
 from talaria.ensemble.proposing import ProposalPlan
 from talaria.pipeline.graph import HeadNode, proposal_sources, refiner_heads, used_proposals
-from talaria.pipeline.heads import TrainedHeads
+from talaria.pipeline.heads import TrainedHeads, training_videos
 from talaria.pipeline.predictions import (
     Predicted,
     Work,
@@ -20,7 +21,7 @@ from talaria.pipeline.predictions import (
 )
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training, run_trainings
-from talaria.pipeline.videos import labelled_videos, with_features
+from talaria.pipeline.videos import with_features
 from talaria.prediction.refiners import RefinerPlan
 from talaria.records import Dataset
 from talaria.seeds import content_seed
@@ -31,19 +32,17 @@ from talaria.tracking.mlflow_tracker import REFINED_PROPOSALS
 from talaria.training.job import RefinerSource, TrainJob
 
 
-def refine_missing(
+def propose_missing(
     session: Session,
     dataset: Dataset,
     stores: dict[str, FeatureStore],
     heads: TrainedHeads,
     detectors: Mapping[str, Predicted],
-) -> None:
-    """Make the proposals, train the refiners and predict with them, whatever of it is not there yet."""
-    config = session.config
-    nodes = refiner_heads(config)
-    if not nodes:
-        return
-    names = used_proposals(config)
+) -> dict[str, Work]:
+    """Make the sets of proposals that refiners start from and that are not there yet; returns all by name."""
+    config, names = session.config, used_proposals(session.config)
+    if not names:
+        return {}
     sources = {head.name: head for name in names for head in proposal_sources(config, name)}
     subsets = (config.data.train_subset,)
     learned_from = {
@@ -53,6 +52,20 @@ def refine_missing(
     run_plans(session, "predict_training", list(learned_from.values()))
     offered = {name: _proposals(session, (learned_from, detectors), name) for name in names}
     run_plans(session, "proposals", list(offered.values()))
+    return offered
+
+
+def refine_missing(
+    session: Session,
+    dataset: Dataset,
+    stores: dict[str, FeatureStore],
+    heads: TrainedHeads,
+    offered: Mapping[str, Work],
+) -> None:
+    """Train the refiners and predict with them, whatever of it is not there yet."""
+    nodes = refiner_heads(session.config)
+    if not nodes:
+        return
     trainings = {head.name: _training(session, dataset, stores, offered, head) for head in nodes}
     run_trainings(session, "train", list(trainings.values()))
     refined = [
@@ -60,7 +73,7 @@ def refine_missing(
     ]
     run_plans(session, "refine", refined)
     for one in refined:
-        session.track_once(one.artifact, partial(offer, session, one, REFINED_PROPOSALS))
+        session.track_once(one.artifact, partial(offer, session, dataset, one, REFINED_PROPOSALS))
 
 
 def _proposals(session: Session, predicted: Sequence[Mapping[str, Predicted]], name: str) -> Work:
@@ -90,18 +103,7 @@ def _training(
     config, store = session.config, stores[head.backbone]
     node = config.refiners[head.node_name]
     proposals = offered[node.proposals]
-    known = set(proposals.plan.video_ids)
-    usable = labelled_videos(
-        dataset.subset(config.data.train_subset), Ledger(store.folder), config.data.length_tolerance_frac
-    )
-    source = RefinerSource(
-        folder=str(store.folder),
-        proposals=str(proposals.plan.folder),
-        videos=tuple(video for video in usable if video.video_id in known),
-        num_proposals=node.training_proposals,
-        max_snippets=node.max_snippets,
-        classes=dataset.classes,
-    )
+    source = refiner_source(session, dataset, store, proposals, node)
     seed = content_seed(config.run.seed, "train", head.name)
     fields = {
         "model": node.model,
@@ -133,6 +135,22 @@ def _training(
         "proposals": node.proposals,
     }
     return Training(artifact, job, params)
+
+
+def refiner_source(
+    session: Session, dataset: Dataset, store: FeatureStore, proposals: Work, node: RefinerNode
+) -> RefinerSource:
+    """What a refiner learns from: the videos of the training subset that have proposals."""
+    known = set(proposals.plan.video_ids)
+    usable = training_videos(session, dataset, store)
+    return RefinerSource(
+        folder=str(store.folder),
+        proposals=str(proposals.plan.folder),
+        videos=tuple(video for video in usable if video.video_id in known),
+        num_proposals=node.training_proposals,
+        max_snippets=node.max_snippets,
+        classes=dataset.classes,
+    )
 
 
 def _predicted(

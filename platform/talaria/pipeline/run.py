@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from talaria.config.schema import RunConfig
+from talaria.errors import ConfigError
 from talaria.pipeline.backbones import cut_missing_clips, extract_missing, finetune_missing
 from talaria.pipeline.classifiers import classify_missing
 from talaria.pipeline.data import prepare_dataset
 from talaria.pipeline.fusion import fuse_and_judge
-from talaria.pipeline.heads import search_missing, train_missing
+from talaria.pipeline.heads import train_missing
 from talaria.pipeline.predictions import predict_missing
-from talaria.pipeline.refiners import refine_missing
+from talaria.pipeline.refiners import propose_missing, refine_missing
+from talaria.pipeline.search import found_postprocess, search_missing, searches_refiner
+from talaria.pipeline.search_table import show_search
 from talaria.pipeline.session import Session
 from talaria.pipeline.summary import show_summary, write_summary
 from talaria.pipeline.weights import starting_weights
@@ -46,8 +49,11 @@ def run_pipeline(
     Raises:
         TalariaError: everything that the user can mend.
     """
+    if until == "search" and config.search is None:
+        raise ConfigError("search: missing; expected a section such as that of jobs/recipes/sweep_bmn.yaml")
     if dry_run:
-        _show_plan(config, STAGES[: STAGES.index(until) + 1])
+        stages = stage_order(config)
+        _show_plan(config, stages[: stages.index(until) + 1])
         return
     with Session(config, home, runtime_env) as session:
         for stage in chain(session, retry_failed):
@@ -55,6 +61,16 @@ def run_pipeline(
                 break
         if until == "report":
             show_summary(session)
+        if until == "search":
+            show_search(session)
+
+
+def stage_order(config: RunConfig) -> tuple[Stage, ...]:
+    """The stages as `chain` takes them: a refiner is searched once there are proposals."""
+    if not searches_refiner(config):
+        return STAGES
+    before: tuple[Stage, ...] = ("data", "weights", "clips", "finetune", "features", "train", "predict")
+    return (*before, "search", "refine", "report")
 
 
 def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
@@ -69,14 +85,20 @@ def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
     yield "finetune"
     stores = extract_missing(session, dataset, backbones, retry_failed)
     yield "features"
-    nodes = search_missing(session, dataset, stores)
-    yield "search"
-    heads = train_missing(session, dataset, stores, nodes)
+    late = searches_refiner(session.config)
+    if not late:
+        search_missing(session, dataset, stores, {})
+        yield "search"
+    heads = train_missing(session, dataset, stores)
     yield "train"
     classify_missing(session, dataset, stores, heads)
     detectors = predict_missing(session, dataset, stores, heads)
     yield "predict"
-    refine_missing(session, dataset, stores, heads, detectors)
+    offered = propose_missing(session, dataset, stores, heads, detectors)
+    if late:
+        search_missing(session, dataset, stores, offered)
+        yield "search"
+    refine_missing(session, dataset, stores, heads, offered)
     yield "refine"
     write_summary(session, dataset, fuse_and_judge(session, dataset))
     yield "report"
@@ -95,6 +117,7 @@ def fuse_members(
         return
     with Session(config, home, runtime_env) as session:
         dataset = prepare_dataset(session)
+        found_postprocess(session)
         write_summary(session, dataset, fuse_and_judge(session, dataset))
         show_summary(session)
 

@@ -39,6 +39,8 @@ class Session:
             runtime_env: how code reaches Ray's workers.
         """
         self.config = config
+        """The recipe, with the values that a search found once it has ended."""
+        self._recipe = config
         self.home = Path(config.run.root).expanduser().resolve() if config.run.root else home.resolve()
         self.folder = self.home / "runs" / config.run.name
         self._runtime_env = runtime_env
@@ -58,7 +60,10 @@ class Session:
     def capacity(self) -> Capacity:
         """Ray, joined or started at the first stage that needs it."""
         LOGGER.info("ray: starting" if not os.environ.get("RAY_ADDRESS") else "ray: joining the cluster")
-        return self._stack.enter_context(connected(self.config.resources, self._runtime_env))
+        search = self.config.search
+        dashboard = search is not None and search.workers_per_trial > 1
+        ray = connected(self.config.resources, self._runtime_env, dashboard=dashboard)
+        return self._stack.enter_context(ray)
 
     @cached_property
     def recipe(self) -> Path:
@@ -70,7 +75,7 @@ class Session:
         path = self.folder / "recipe.json"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            save_resolved(self.config, path)
+            save_resolved(self._recipe, path)
         except OSError as error:
             raise ConfigError(
                 f"{self.folder}: cannot be written ({error.strerror}); set run.root or TALARIA_HOME to "
@@ -95,7 +100,7 @@ class Session:
         """The pipeline's own MLflow run."""
         name = self.config.run.name
         run = self.tracker.run(
-            f"{self.folder}", name, "pipeline", tags={"talaria.pipeline": name}, params=plain(self.config)
+            f"{self.folder}", name, "pipeline", tags={"talaria.pipeline": name}, params=plain(self._recipe)
         )
         self.tracker.artifact(run, self.recipe)
         return run

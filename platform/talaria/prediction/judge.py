@@ -1,76 +1,182 @@
-"""A quick score of a detector in training: class-agnostic average mAP of its proposals."""
+"""Quick scores of a model in training, on held-out videos whose features are in memory."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from talaria.config.postprocess import PostprocessConfig
-from talaria.evaluation.arrays import Detections, GroundTruth
+from talaria.evaluation.arrays import Detections, FloatArray, GroundTruth
 from talaria.evaluation.detection import detection_map
 from talaria.evaluation.suppression import soft_nms
-from talaria.prediction.inputs import resized_features
+from talaria.prediction.inputs import resized_features, whole_features
+from talaria.prediction.models import device_of
+from talaria.prediction.refiners import Stages, refined
 from talaria.store.feature_store import FeatureStore
+from talaria.store.proposal_store import ProposalStore, VideoProposals
 from talaria_models.bmn.decode import probabilities, proposals
 
 
+class Judge(Protocol):
+    """What a model is worth on held-out videos."""
+
+    def score(self, model: nn.Module) -> float:
+        """In [0, 1], higher is better; the model is in evaluation mode afterwards."""
+        ...
+
+
 @dataclass(frozen=True)
-class JudgedVideos:
-    """Held-out videos with their features ready and their truth at hand.
+class JudgedDetector:
+    """Average mAP of a detector's proposals, all labels taken as one, over tIoU 0.5:0.05:0.95.
 
     Attributes:
-        truth: all labels replaced by one, times in seconds.
+        truth: with one label for everything, times in seconds.
         features: (1, C, T) per video, in the order of `truth.video_ids`.
         durations_s: decoded lengths in the same order.
+        settings: how segments are scored and suppressed.
     """
 
     truth: GroundTruth
     features: tuple[Tensor, ...]
     durations_s: tuple[float, ...]
-    settings: PostprocessConfig = field(default_factory=PostprocessConfig)
+    settings: PostprocessConfig
 
     def score(self, model: nn.Module) -> float:
-        """Average mAP of the model's proposals over tIoU 0.5:0.05:0.95, in [0, 1]."""
-        device = next(model.parameters()).device
         model.eval()
-        found = [self._proposals(model, features.to(device)) for features in self.features]
-        durations = np.array(self.durations_s)
-        video_idx = np.concatenate([np.full(len(scores), i) for i, (_, scores) in enumerate(found)])
-        segments = np.concatenate([rows * durations[i] for i, (rows, _) in enumerate(found)])
-        scores = np.concatenate([scores for _, scores in found])
-        detections = Detections(video_idx, np.zeros_like(video_idx), segments[:, 0], segments[:, 1], scores)
-        return detection_map(self.truth, detections).average_map
+        found = [self._candidates(model, features) for features in self.features]
+        return proposals_map(self.truth, self.durations_s, found, self.settings)
 
     @torch.inference_mode()
-    def _proposals(self, model: nn.Module, features_1CT: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        raw = probabilities(model(features_1CT))
-        chosen = self.settings
-        segments_frac, scores = proposals(
+    def _candidates(self, model: nn.Module, features_1CT: Tensor) -> tuple[FloatArray, FloatArray]:
+        raw = probabilities(model(features_1CT.to(device_of(model))))
+        return proposals(
             raw.start_BT[0].cpu().numpy(),
             raw.end_BT[0].cpu().numpy(),
             raw.bm_map_BMDT[0].cpu().numpy(),
-            map_classification_power=chosen.map_classification_power,
-            map_regression_power=chosen.map_regression_power,
-            boundary_power=chosen.boundary_power,
-            top=chosen.proposals_per_video,
+            map_classification_power=self.settings.map_classification_power,
+            map_regression_power=self.settings.map_regression_power,
+            boundary_power=self.settings.boundary_power,
+            top=self.settings.proposals_per_video,
         )
+
+
+@dataclass(frozen=True)
+class JudgedRefiner:
+    """The same of refined proposals.
+
+    Attributes:
+        truth: with one label for everything, times in seconds.
+        features: (1, C, T) per video at its own rate, and the video's length as a fraction of their span.
+        offered: the proposals of each video, in the order of `truth.video_ids`.
+        stages: whose segments count.
+        settings: how segments are scored and suppressed.
+    """
+
+    truth: GroundTruth
+    features: tuple[tuple[Tensor, float], ...]
+    offered: tuple[VideoProposals, ...]
+    stages: Stages
+    settings: PostprocessConfig
+
+    def score(self, model: nn.Module) -> float:
+        model.eval()
+        no_logits = np.zeros((1, 1), np.float32)
+        found = [
+            refined(model, features, scale, offered, offered.duration_s, self.stages, no_logits)
+            for (features, scale), offered in zip(self.features, self.offered, strict=True)
+        ]
+        durations_s = [offered.duration_s for offered in self.offered]
+        candidates = [one.candidates(self.settings) for one in found]
+        return proposals_map(self.truth, durations_s, candidates, self.settings)
+
+
+@dataclass(frozen=True)
+class JudgedClassifier:
+    """Share of videos whose best class is one of their labels (top-1).
+
+    Attributes:
+        features: (1, C, T) of each video.
+        labels: class indices of each video, at least one.
+    """
+
+    features: tuple[Tensor, ...]
+    labels: tuple[frozenset[int], ...]
+
+    @torch.inference_mode()
+    def score(self, model: nn.Module) -> float:
+        model.eval()
+        device = device_of(model)
+        best = [int(model(features.to(device)).logits_BK[0].argmax()) for features in self.features]
+        return sum(one in true for one, true in zip(best, self.labels, strict=True)) / len(self.labels)
+
+
+def proposals_map(
+    truth: GroundTruth,
+    durations_s: Sequence[float],
+    candidates: Sequence[tuple[FloatArray, FloatArray]],
+    settings: PostprocessConfig,
+) -> float:
+    """Average mAP of scored segments after Soft-NMS, in [0, 1].
+
+    Args:
+        truth: with one label.
+        durations_s: lengths of its videos.
+        candidates: of each video (P, 2) fractions of it and (P,) scores.
+        settings: of Soft-NMS, and how many segments of a video are kept.
+    """
+    video_idx, segments_s, scores = [], [], []
+    for index, (segments_frac, score_P) in enumerate(candidates):
         kept = soft_nms(
             segments_frac,
-            scores,
-            low=chosen.low,
-            high=chosen.high,
-            alpha=chosen.alpha,
-            top=chosen.detections_per_video,
+            score_P,
+            low=settings.low,
+            high=settings.high,
+            alpha=settings.alpha,
+            top=settings.detections_per_video,
         )
-        return segments_frac[kept.index], kept.score
+        video_idx.append(np.full(len(kept.score), index))
+        segments_s.append(segments_frac[kept.index] * durations_s[index])
+        scores.append(kept.score)
+    video, segments = np.concatenate(video_idx), np.concatenate(segments_s)
+    found = Detections(video, np.zeros_like(video), segments[:, 0], segments[:, 1], np.concatenate(scores))
+    return detection_map(truth, found).average_map
 
 
-def judged_videos(store: FeatureStore, truth: GroundTruth, num_bins: int) -> JudgedVideos:
+def judged_detector(
+    store: FeatureStore, truth: GroundTruth, num_bins: int, settings: PostprocessConfig
+) -> JudgedDetector:
     """Read the features of the videos of `truth`."""
-    stride_s = store.contract.stride_s
     stored = [store.read(video_id) for video_id in truth.video_ids]
-    features = tuple(resized_features(video, stride_s, num_bins) for video in stored)
-    return JudgedVideos(truth, features, tuple(video.decoded_s for video in stored))
+    features = tuple(resized_features(video, store.contract.stride_s, num_bins) for video in stored)
+    return JudgedDetector(truth, features, tuple(video.decoded_s for video in stored), settings)
+
+
+def judged_refiner(
+    store: FeatureStore,
+    offered: ProposalStore,
+    truth: GroundTruth,
+    max_snippets: int,
+    stages: Stages,
+    settings: PostprocessConfig,
+) -> JudgedRefiner:
+    """Read the features and proposals of the videos of `truth`."""
+    features = tuple(
+        whole_features(store.read(video_id), store.contract.stride_s, max_snippets)
+        for video_id in truth.video_ids
+    )
+    proposed = tuple(offered.read(video_id) for video_id in truth.video_ids)
+    return JudgedRefiner(truth, features, proposed, stages, settings)
+
+
+def judged_classifier(
+    store: FeatureStore, labels: dict[str, frozenset[int]], num_bins: int
+) -> JudgedClassifier:
+    """Read the features of some videos, whose class indices `labels` holds."""
+    stored = [store.read(video_id) for video_id in labels]
+    features = tuple(resized_features(video, store.contract.stride_s, num_bins) for video in stored)
+    return JudgedClassifier(features, tuple(labels.values()))

@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from talaria.prediction.inputs import whole_features
 from talaria.prediction.models import ClassLogits, device_of, restored
@@ -95,23 +97,44 @@ class RefinerModel:
     @torch.inference_mode()
     def predict_features(self, offered: VideoProposals, stored: VideoFeatures) -> RefinedPrediction:
         """The same from features at hand."""
-        device = device_of(self._refiner)
         features, scale = whole_features(stored, self._stride_s, self._max_snippets)
-        proposals_1P2 = torch.from_numpy(offered.segments_P2[None]).to(device) * scale
-        valid_1P = torch.ones(proposals_1P2.shape[:2], dtype=torch.bool, device=device)
-        if valid_1P.numel():
-            stages = self._refiner(features.to(device), None, proposals_1P2, valid_1P).stages
-            chosen = stages[-1:] if self._stages == "last" else stages
-            segments = [(stage.segments_BP2[0].float() / scale).clamp(0.0, 1.0) for stage in chosen]
-            scores = [torch.sigmoid(stage.score_logits_BP[0].float()) for stage in chosen]
-        else:
-            segments, scores = [proposals_1P2[0]], [proposals_1P2.new_zeros(0)]
-        return RefinedPrediction(
-            video_id=offered.video_id,
-            duration_s=stored.decoded_s,
-            proposals_P2=np.tile(offered.segments_P2, (len(scores), 1)),
-            proposal_scores_P=np.tile(offered.scores_P, len(scores)),
-            segments_P2=torch.cat(segments).cpu().numpy(),
-            scores_P=torch.cat(scores).cpu().numpy(),
-            class_logits_RK=self._class_logits(stored),
-        )
+        logits_RK = self._class_logits(stored)
+        return refined(self._refiner, features, scale, offered, stored.decoded_s, self._stages, logits_RK)
+
+
+@torch.inference_mode()
+def refined(
+    refiner: nn.Module,
+    features_1CT: Tensor,
+    scale: float,
+    offered: VideoProposals,
+    duration_s: float,
+    stages: Stages,
+    class_logits_RK: NDArray[np.float32],
+) -> RefinedPrediction:
+    """What a refiner in evaluation mode makes of the proposals of one video.
+
+    Args:
+        features_1CT: at their own rate.
+        scale: the video's length as a fraction of their span.
+        class_logits_RK: kept as they are.
+    """
+    device = device_of(refiner)
+    proposals_1P2 = torch.from_numpy(offered.segments_P2[None]).to(device) * scale
+    valid_1P = torch.ones(proposals_1P2.shape[:2], dtype=torch.bool, device=device)
+    if valid_1P.numel():
+        found = refiner(features_1CT.to(device), None, proposals_1P2, valid_1P).stages
+        chosen = found[-1:] if stages == "last" else found
+        segments = [(stage.segments_BP2[0].float() / scale).clamp(0.0, 1.0) for stage in chosen]
+        scores = [torch.sigmoid(stage.score_logits_BP[0].float()) for stage in chosen]
+    else:
+        segments, scores = [proposals_1P2[0]], [proposals_1P2.new_zeros(0)]
+    return RefinedPrediction(
+        video_id=offered.video_id,
+        duration_s=duration_s,
+        proposals_P2=np.tile(offered.segments_P2, (len(scores), 1)),
+        proposal_scores_P=np.tile(offered.scores_P, len(scores)),
+        segments_P2=torch.cat(segments).cpu().numpy(),
+        scores_P=torch.cat(scores).cpu().numpy(),
+        class_logits_RK=class_logits_RK,
+    )

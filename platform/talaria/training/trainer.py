@@ -59,7 +59,7 @@ def fit(job: TrainJob, resources: ResourcesSection, capacity: Capacity, on_epoch
         try:
             trainer.fit()
         except Exception as error:
-            raise StageError(_reasons(job.name, error)) from error
+            raise StageError(reasons(job.name, error)) from error
     shutil.rmtree(storage, ignore_errors=True)
 
 
@@ -118,7 +118,7 @@ def _teller(path: Path, on_epoch: OnEpoch) -> Callable[[], None]:
     return look
 
 
-def _reasons(name: str, error: Exception) -> list[str]:
+def reasons(name: str, error: Exception) -> list[str]:
     """What the workers died of, in their own words where these were meant for the user."""
     failures = getattr(error, "worker_failures", None) or {0: error}
     first = next(iter(failures.values()))

@@ -10,12 +10,13 @@ from small_recipe import SMALL, changed, problems, written
 
 from talaria.config.loading import load_recipe
 
-SPACE = {"optim.lr": {"type": "log_uniform", "low": 1e-4, "high": 1e-2}}
+SPACE = {"detectors.bmn.optim.lr": {"type": "log_uniform", "low": 1e-4, "high": 1e-2}}
+SEARCH = {"target": "detectors.bmn", "features": "slowfast", "space": SPACE}
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    return written(tmp_path, changed({"search": {"detector": "bmn", "features": "slowfast", "space": SPACE}}))
+    return written(tmp_path, changed({"search": SEARCH}))
 
 
 def at(recipe: Path, path: str, *flags: str) -> Any:
@@ -61,10 +62,10 @@ def test_of_two_flags_for_one_path_the_later_wins(recipe: Path) -> None:
 
 
 def test_a_search_space_is_reached_through_its_dotted_keys(recipe: Path) -> None:
-    config = load_recipe(recipe, ["search.space.optim.lr.low=1e-5"])
+    config = load_recipe(recipe, ["search.space.detectors.bmn.optim.lr.low=1e-5"])
     assert config.search is not None
-    assert config.search.space["optim.lr"].low == 1e-5
-    assert config.search.space["optim.lr"].high == 1e-2
+    assert config.search.space["detectors.bmn.optim.lr"].low == 1e-5
+    assert config.search.space["detectors.bmn.optim.lr"].high == 1e-2
 
 
 def test_a_node_added_by_one_flag_can_be_changed_by_the_next(recipe: Path) -> None:

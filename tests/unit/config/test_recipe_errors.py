@@ -124,8 +124,8 @@ ONE_MISTAKE: list[tuple[dict[str, Any], str]] = [
         "backbones.slowfast.finetune: null needs checkpoint or published, or features would be random",
     ),
     (
-        {"search": {"detector": "bnm", "features": "slow", "space": {"optim.lr": {"type": "choice"}}}},
-        "search.space.optim.lr.choices: empty; expected the values to choose from",
+        {"search": {"target": "detectors.bnm", "features": "slow", "space": {"x": {"type": "choice"}}}},
+        "search.space.x.choices: empty; expected the values to choose from",
     ),
 ]
 
@@ -197,14 +197,15 @@ def test_several_faults_of_a_backbone_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_choices_of_mixed_kinds_keep_their_kinds(tmp_path: Path) -> None:
-    space = {"model.num_samples": {"type": "choice", "choices": [16, 32]}}
-    search = {"detector": "bmn", "features": "slowfast", "space": space}
+    path = "detectors.bmn.model.num_samples"
+    space = {path: {"type": "choice", "choices": [16, 32]}}
+    search = {"target": "detectors.bmn", "features": "slowfast", "space": space}
     config = load_recipe(written(tmp_path, changed({"search": search})))
     assert config.search is not None
-    assert [type(value) for value in config.search.space["model.num_samples"].choices] == [int, int]
-    search["space"] = {"model.num_samples": {"type": "choice", "choices": [[1], None]}}
+    assert [type(value) for value in config.search.space[path].choices] == [int, int]
+    search["space"] = {path: {"type": "choice", "choices": [[1], None]}}
     assert problems(written(tmp_path, changed({"search": search}))) == [
-        f"recipe.yaml: search.space.model.num_samples.choices.{position}: found {found}; "
+        f"recipe.yaml: search.space.{path}.choices.{position}: found {found}; "
         "expected a number or text or true or false"
         for position, found in ((0, "[1]"), (1, "nothing"))
     ]
