@@ -111,6 +111,26 @@ def test_members_are_tagged_with_the_address_of_their_raw_predictions(undisturbe
         assert list(Path(tags["talaria.predictions"]).glob("*.parquet"))
 
 
+def test_members_show_in_mlflow_and_in_the_console_what_people_pick_them_by(undisturbed: FullRun) -> None:
+    from mlflow import MlflowClient
+
+    summary = undisturbed.home.summary()
+    client = MlflowClient(summary["tracking_uri"])
+    for member in summary["members"]:
+        run = client.get_run(member["run_id"])
+        assert run.data.metrics["average_map"] == pytest.approx(member["average_map"])
+        assert 0 < run.data.metrics["fit_auc"] < 100
+        assert all(run.data.metrics[name] > 0 for name in ("gflop", "parameters", "training_s"))
+        assert (run.data.tags["talaria.features"], run.data.tags["talaria.subset"]) == ("slowfast", "testing")
+        assert "member.png" in [item.path for item in client.list_artifacts(member["run_id"])]
+    shown = undisturbed.home.run("leaderboard", recipe=None)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    for member in summary["members"]:
+        assert member["name"] in shown.stdout
+        assert f"{100 * member['average_map']:.2f}" in shown.stdout
+    assert "average mAP on testing" in shown.stdout
+
+
 def test_a_second_run_does_nothing_says_so_and_is_quick(undisturbed: FullRun) -> None:
     runs = undisturbed.home.path / "runs"
     before, bytes_before = stamps(runs / "micro"), contents(runs, "micro/**/*")

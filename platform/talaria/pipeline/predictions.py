@@ -10,12 +10,13 @@ from talaria.config.fingerprint import fingerprint
 from talaria.log import BOARD
 from talaria.pipeline.graph import HeadNode, detector_heads, own_classifier
 from talaria.pipeline.heads import TrainedHeads
+from talaria.pipeline.member_facts import cost_metrics, draw_beliefs, proposal_metrics, sampled_beliefs
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training
 from talaria.pipeline.videos import with_features
 from talaria.prediction.members import MemberPlan
 from talaria.prediction.predict import ShardPlan, predict
-from talaria.prediction.stores import RawMeta
+from talaria.prediction.stores import RawMeta, RawStore
 from talaria.records import Dataset
 from talaria.store.artifact import Artifact
 from talaria.store.checkpoint import weights_digest
@@ -23,11 +24,14 @@ from talaria.store.feature_store import FeatureStore
 from talaria.store.ledger import Ledger
 from talaria.tracking.mlflow_tracker import (
     BELIEF_TAG,
+    FEATURES_TAG,
     MAPS,
     MEMBER_TAG,
     PREDICTIONS_TAG,
     RunRef,
 )
+
+PICTURE = "member.png"
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def predict_missing(
     ]
     run_plans(session, "predict", detectors)
     for detector in detectors:
-        session.track_once(detector.artifact, partial(offer, session, detector, MAPS))
+        session.track_once(detector.artifact, partial(offer, session, dataset, detector, MAPS))
     return {detector.artifact.folder.name: detector for detector in detectors}
 
 
@@ -79,13 +83,27 @@ def run_plans(session: Session, stage: str, works: Sequence[Work]) -> None:
             work.artifact.commit(videos=len(work.plan.video_ids))
 
 
-def offer(session: Session, predicted: Predicted, belief: str) -> RunRef:
-    """Say in MLflow where predictions lie and of which kind they are; a member until a person says no."""
+def offer(session: Session, dataset: Dataset, predicted: Predicted, belief: str) -> RunRef:
+    """Show predictions in MLflow: where they lie, what they cost, how good they are, how they look.
+
+    The run is a member of ensembles until a person says no. Where the judged videos are those that weights
+    are fitted on, there is no measure before the ensemble's own.
+    """
+    tracker, config = session.tracker, session.config
     run = predicted.training.run(session, "train")
-    session.tracker.tag(run, PREDICTIONS_TAG, str(predicted.plan.folder))
-    session.tracker.tag(run, BELIEF_TAG, belief)
-    session.tracker.tag(run, MEMBER_TAG, "yes")
-    session.tracker.finish(run)
+    beliefs, videos = sampled_beliefs(RawStore(predicted.plan.folder), dataset, config.data.fit_subset)
+    tracker.metrics(run, cost_metrics(predicted.training, beliefs))
+    if config.data.fit_subset != config.data.judge_subset:
+        tracker.metrics(run, proposal_metrics(beliefs, videos, dataset.classes, config.postprocess))
+    picture = predicted.artifact.folder / PICTURE
+    title = f"{run.name}: videos of {config.data.fit_subset}"
+    if draw_beliefs(title, beliefs, videos, dataset.classes, config.postprocess, picture):
+        tracker.artifact(run, picture)
+    tracker.tag(run, FEATURES_TAG, predicted.training.params["features"])
+    tracker.tag(run, PREDICTIONS_TAG, str(predicted.plan.folder))
+    tracker.tag(run, BELIEF_TAG, belief)
+    tracker.tag(run, MEMBER_TAG, "yes")
+    tracker.finish(run)
     return run
 
 

@@ -14,6 +14,7 @@ from talaria.pipeline.classifiers import classify_missing
 from talaria.pipeline.data import prepare_dataset
 from talaria.pipeline.fusion import fuse_and_judge
 from talaria.pipeline.heads import train_missing
+from talaria.pipeline.member_scores import track_alone
 from talaria.pipeline.predictions import predict_missing
 from talaria.pipeline.refiners import propose_missing, refine_missing
 from talaria.pipeline.search import found_postprocess, search_missing, searches_refiner
@@ -21,6 +22,7 @@ from talaria.pipeline.search_table import show_search
 from talaria.pipeline.session import Session
 from talaria.pipeline.summary import show_summary, write_summary
 from talaria.pipeline.weights import starting_weights
+from talaria.records import Dataset
 
 Stage = Literal[
     "data", "weights", "clips", "finetune", "features", "search", "train", "predict", "refine", "report"
@@ -100,7 +102,7 @@ def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
         yield "search"
     refine_missing(session, dataset, stores, heads, offered)
     yield "refine"
-    write_summary(session, dataset, fuse_and_judge(session, dataset))
+    _judge(session, dataset)
     yield "report"
 
 
@@ -118,8 +120,14 @@ def fuse_members(
     with Session(config, home, runtime_env) as session:
         dataset = prepare_dataset(session)
         found_postprocess(session)
-        write_summary(session, dataset, fuse_and_judge(session, dataset))
+        _judge(session, dataset)
         show_summary(session)
+
+
+def _judge(session: Session, dataset: Dataset) -> None:
+    fused = fuse_and_judge(session, dataset)
+    track_alone(session, fused)
+    write_summary(session, dataset, fused)
 
 
 def _show_plan(config: RunConfig, stages: Sequence[Stage]) -> None:

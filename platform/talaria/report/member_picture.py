@@ -61,12 +61,12 @@ def draw_member(title: str, videos: Sequence[PicturedVideo], path: Path) -> None
     with style.context(["default", _STYLE]):
         figure = Figure(figsize=(10, 0.6 + 2.1 * len(videos)), dpi=_DPI, layout="constrained")
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-        panels = figure.subplots(len(videos), 1, squeeze=False)[:, 0]
+        panels: list[Axes] = list(figure.subplots(len(videos), 1, squeeze=False)[:, 0])
         for axes, video in zip(panels, videos, strict=True):
             _draw(axes, video)
         panels[-1].set_xlabel("seconds")
-        handles = {label: handle for axes in panels for handle, label in zip(*_legend(axes), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
+        shown = _legend(panels)
+        figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=len(shown))
         with written_aside(path) as aside:
             figure.savefig(aside, format="png", metadata={"Software": None})
 
@@ -82,13 +82,14 @@ def _draw(axes: Axes, video: PicturedVideo) -> None:
         zip(video.found_s[:_SHOWN], video.found_scores[:_SHOWN], strict=True), start=1
     ):
         if len(video.offered_s):
-            _bars(axes, video.offered_s[row - 1][None], row, _OFFERED, "proposal", np.ones(1), 0.4)
+            _bars(axes, video.offered_s[row - 1][None], row, _OFFERED, "its proposal", np.ones(1), 1)
         share = np.array([max(0.15, float(score) / best)])
-        _bars(axes, segment_s[None], row, _FOUND, "best segments, darker is surer", share, -0.4)
+        part = -1 if len(video.offered_s) else 0
+        _bars(axes, segment_s[None], row, _FOUND, "best segments, darker is surer", share, part)
     axes.axhline(0, color="#555555", linewidth=0.6)
     axes.set_xlim(0, video.duration_s)
-    axes.set_ylim(-0.14 * (_SHOWN + 1) - 0.06, 1.02)
-    axes.set_yticks([0, 0.5, 1])
+    axes.set_ylim(-0.14 * (_SHOWN + 1) - 0.06, 1.02 if video.curves else 0.05)
+    axes.set_yticks([0, 0.5, 1] if video.curves else [])
     axes.set_title(f"{video.video_id}, {video.duration_s:.1f} s")
 
 
@@ -99,7 +100,7 @@ def _bars(
     colour: str,
     label: str,
     share: FloatArray,
-    part: float = 0.0,
+    part: int = 0,
 ) -> None:
     """Segments as bars in one row below zero.
 
@@ -116,6 +117,10 @@ def _bars(
         )
 
 
-def _legend(axes: Axes) -> tuple[list[Any], list[str]]:
-    handles, labels = axes.get_legend_handles_labels()
-    return handles, labels
+def _legend(panels: Sequence[Axes]) -> dict[str, Any]:
+    """Every label once, with the first, surest bar that has it."""
+    handles: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    return handles
