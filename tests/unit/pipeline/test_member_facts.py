@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,13 +13,14 @@ from talaria.config.nodes import OptimSection
 from talaria.config.postprocess import PostprocessConfig
 from talaria.pipeline.member_facts import cost_metrics, draw_beliefs, proposal_metrics, sampled_beliefs
 from talaria.pipeline.trainings import Training
+from talaria.prediction.refined import RefinedPrediction
 from talaria.prediction.stores import RawMeta, RawStore, write_raw
 from talaria.records import Dataset
 from talaria.store.artifact import Artifact
 from talaria.training.job import SnippetSource, TrainJob
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.registry import build
-from unit.prediction.beliefs import CLASSES, believed, made_videos
+from unit.prediction.beliefs import CLASSES, DURATION_S, believed, made_videos, segments_frac
 
 VIDEOS = made_videos(6)
 JUDGED = tuple(replace(video, subset="testing") for video in made_videos(3, "judged"))
@@ -74,6 +76,25 @@ def test_the_picture_is_drawn_and_is_the_same_again(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         assert draw_beliefs("m", beliefs, VIDEOS, CLASSES, CONFIG, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_refined_proposals_are_measured_and_drawn_beside_where_they_came_from(tmp_path: Path) -> None:
+    def refined(shift: float) -> list[RefinedPrediction]:
+        found = []
+        for video in VIDEOS:
+            truth = segments_frac(video)
+            offered, score = np.clip(truth + 0.1, 0, 1), np.full(len(truth), 0.9)
+            segments = np.clip(truth + shift, 0, 1)
+            logits = np.zeros((1, len(CLASSES)))
+            found.append(
+                RefinedPrediction(video.video_id, DURATION_S, offered, score, segments, score, logits)
+            )
+        return found
+
+    exact, off = (proposal_metrics(refined(shift), VIDEOS, CLASSES, CONFIG) for shift in (0.0, 0.08))
+    assert exact["fit_ar_100"] == pytest.approx(1)
+    assert off["fit_ar_100"] < 0.9
+    assert draw_beliefs("m", refined(0.0), VIDEOS, CLASSES, CONFIG, tmp_path / "m.png")
 
 
 def test_a_wider_network_costs_more(tmp_path: Path) -> None:
