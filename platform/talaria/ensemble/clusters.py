@@ -34,6 +34,10 @@ class Late:
     configs: tuple[PostprocessConfig, ...]
     scales: tuple[float, ...]
 
+    def of(self, members: Sequence[int]) -> Late:
+        """The same for some of the members."""
+        return Late(tuple(self.configs[i] for i in members), tuple(self.scales[i] for i in members))
+
 
 def clustered(
     listed: Sequence[Candidates], scales: Sequence[float], num_videos: int, same_tiou: float = SAME_TIOU

@@ -62,7 +62,11 @@ class Outcome:
 
     def final(self, config: PostprocessConfig) -> Detections:
         """What the released weights detect."""
-        return self.released.ready(self.final_set).detections(self.final_weights, config)
+        data = self.final_set
+        if self.released.late:
+            used = [self.judge_set.members.index(name) for name in data.members]
+            data = data.clustered(self.released.late.of(used))
+        return data.detections(self.final_weights, config)
 
 
 def write_ensemble(session: Session, artifact: Artifact, outcome: Outcome) -> None:
