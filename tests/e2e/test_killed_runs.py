@@ -17,9 +17,8 @@ def in_features(run: Path) -> bool:
 
 
 def in_search(run: Path) -> bool:
-    """The first trial has begun, and Tune has taken its snapshot of it."""
-    begun = list(run.glob("search/*/trials/*/metrics.jsonl"))
-    return bool(begun and list(run.glob("search/*/tune/experiment_state-*")))
+    """The first trial has begun."""
+    return bool(list(run.glob("search/*/trials/*/metrics.jsonl")))
 
 
 def in_training(run: Path) -> bool:

@@ -54,8 +54,7 @@ def main() -> None:
     """Search, and print what came of it."""
     asked = json.loads(Path(sys.argv[1]).read_text())
     plan = plan_of(Path(asked["material"]), Path(asked["out"]), asked["search"])
-    several = plan.section.workers_per_trial > 1
-    with connected(ResourcesSection(), {}, dashboard=several):
+    with connected(ResourcesSection(), {}):
         trials = search(plan, asked["max_concurrent"], WarmStart())
     print(json.dumps({trial.name: [trial.status, trial.values, trial.scores] for trial in trials}))
 

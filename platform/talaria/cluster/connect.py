@@ -70,9 +70,7 @@ class Capacity:
 
 
 @contextmanager
-def connected(
-    resources: ResourcesSection, runtime_env: Mapping[str, Any], *, dashboard: bool = False
-) -> Iterator[Capacity]:
+def connected(resources: ResourcesSection, runtime_env: Mapping[str, Any]) -> Iterator[Capacity]:
     """Ray for the length of a block.
 
     RAY_ADDRESS (set in a submitted job) names the cluster to join; without it Ray starts on this machine and
@@ -81,8 +79,6 @@ def connected(
     Args:
         resources: the recipe's section.
         runtime_env: what jobs/_bootstrap.py found out about shipping the code.
-        dashboard: whether a Ray that is started gets its dashboard, on loopback. Trials that start Ray Train
-            need its State API: without it the workers of a stopped trial keep their CPUs.
 
     Raises:
         ConfigError: no cluster answers at RAY_ADDRESS, or the cluster cannot hold what the recipe asks for.
@@ -94,7 +90,7 @@ def connected(
     started = not ray.is_initialized()
     if started:
         with _no_banner():
-            _start(ray, resources, runtime_env, dashboard)
+            _start(ray, resources, runtime_env)
     quiet_libraries()
     try:
         yield checked(capacity(ray), resources)
@@ -152,13 +148,13 @@ def _product(field: str, resources: ResourcesSection) -> str:
     return f"resources.train_workers ({resources.train_workers}) x resources.{field} ({value:g})"
 
 
-def _start(ray: Any, resources: ResourcesSection, runtime_env: Mapping[str, Any], dashboard: bool) -> None:
+def _start(ray: Any, resources: ResourcesSection, runtime_env: Mapping[str, Any]) -> None:
     common = {"logging_level": "ERROR", "log_to_driver": False, "runtime_env": dict(runtime_env) or None}
     if os.environ.get("RAY_ADDRESS"):
         _join(ray, os.environ["RAY_ADDRESS"], common)
         return
     store_bytes = resources.object_store_mb * 2**20
-    ray.init(address="local", include_dashboard=dashboard, object_store_memory=store_bytes, **common)
+    ray.init(address="local", include_dashboard=False, object_store_memory=store_bytes, **common)
 
 
 @contextmanager

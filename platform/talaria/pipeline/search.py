@@ -19,7 +19,7 @@ from talaria.pipeline.heads import training_videos
 from talaria.pipeline.predictions import Work
 from talaria.pipeline.refiners import refiner_source
 from talaria.pipeline.search_tracking import earlier_trials, track_trials
-from talaria.pipeline.session import Session
+from talaria.pipeline.session import TRACKED, Session
 from talaria.records import Dataset
 from talaria.search.front import best, ranked
 from talaria.search.plan import SearchPlan
@@ -34,8 +34,8 @@ from talaria.training.job import RefinerSource, SnippetSource
 from talaria.training.loop import METRICS, read_metrics
 
 BEST, BEST_RECIPE = "best.json", "best.yaml"
-_NOT_IDENTITY = {"apply_to", "max_gflop", "max_concurrent", "workers_per_trial"}
-"""Settings of a search that change nothing about its trials."""
+_NOT_IDENTITY = {"num_trials", "apply_to", "max_gflop", "max_concurrent", "workers_per_trial"}
+"""Settings of a search that change nothing about a trial; with more trials a finished search goes on."""
 
 
 def searches_refiner(config: RunConfig) -> bool:
@@ -62,7 +62,7 @@ def search_missing(
     fields = _fields(session, section, store, source, offered)
     artifact = session.artifact("search", section.node_name, "2", fields)
     judged_on = _judged_on(section, fields)
-    if artifact.finished():
+    if artifact.finished() and _num_own(artifact) >= section.num_trials:
         session.skipped("search", f"{section.num_trials} trials of {section.target}")
     else:
         what = f"{section.num_trials} trials of {section.target} on {section.features}"
@@ -103,6 +103,10 @@ def found_trials(artifact: Artifact) -> list[TrialResult]:
     return [TrialResult.of_json(fields) for fields in read_json(artifact.folder / BEST)]
 
 
+def _num_own(artifact: Artifact) -> int:
+    return sum(trial.own for trial in found_trials(artifact))
+
+
 def _search(
     session: Session,
     section: SearchSection,
@@ -111,6 +115,7 @@ def _search(
     judged_on: str,
 ) -> None:
     artifact.begin()
+    (artifact.folder / TRACKED).unlink(missing_ok=True)
     earlier = _warm_start(session, section, artifact.folder, judged_on)
     plan = _plan(session, section, artifact, source)
     with (
@@ -259,6 +264,6 @@ def _choose(session: Session, section: SearchSection, artifact: Artifact) -> Tri
     """The best trial, written as a recipe."""
     chosen = best(found_trials(artifact), section)
     recipe = with_found(session.config, chosen.values).model_copy(update={"search": None})
-    about = f"{chosen.name} of {artifact.name}, the best of {section.num_trials} trials"
+    about = f"{chosen.name} of {artifact.name}, the best of {_num_own(artifact)} trials"
     save_recipe(recipe, artifact.folder / BEST_RECIPE, about)
     return chosen

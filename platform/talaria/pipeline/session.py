@@ -60,10 +60,7 @@ class Session:
     def capacity(self) -> Capacity:
         """Ray, joined or started at the first stage that needs it."""
         LOGGER.info("ray: starting" if not os.environ.get("RAY_ADDRESS") else "ray: joining the cluster")
-        search = self.config.search
-        dashboard = search is not None and search.workers_per_trial > 1
-        ray = connected(self.config.resources, self._runtime_env, dashboard=dashboard)
-        return self._stack.enter_context(ray)
+        return self._stack.enter_context(connected(self.config.resources, self._runtime_env))
 
     @cached_property
     def recipe(self) -> Path:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from talaria.errors import StageError
 from talaria.search.plan import SearchPlan
@@ -47,6 +45,7 @@ def _run(plan: SearchPlan, num_trials: int, max_concurrent: int, warm_start: War
     # With its own handler Tune takes Ctrl-C for the end of the search.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     from ray import tune
+    from talaria.search.scheduler import scheduler
     from talaria.search.searcher import StudySearch
 
     folder = Path(plan.folder)
@@ -56,7 +55,7 @@ def _run(plan: SearchPlan, num_trials: int, max_concurrent: int, warm_start: War
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=StudySearch(plan.section, plan.seed, folder, warm_start),
-            scheduler=_scheduler(plan),
+            scheduler=scheduler(plan),
             num_samples=num_trials,
             max_concurrent_trials=max_concurrent,
         ),
@@ -76,33 +75,3 @@ def _resources(plan: SearchPlan) -> dict[str, float]:
     if plan.section.workers_per_trial > 1:
         return {"CPU": 0, "memory": 1e6}  # Tune refuses nothing at all
     return {"CPU": plan.cpus, **({"GPU": plan.gpus} if plan.gpus else {})}
-
-
-def _scheduler(plan: SearchPlan) -> Any:
-    """ASHA that has seen every epoch of the trials that ended."""
-    from ray.tune.schedulers import ASHAScheduler
-
-    section = plan.section
-    scheduler = ASHAScheduler(
-        metric="score",
-        mode="max",
-        time_attr="epoch",
-        max_t=section.epochs,
-        grace_period=min(section.grace_epochs, section.epochs),
-        reduction_factor=section.reduction_factor,
-    )
-    for result in ended_trials(plan.folder):
-        _repeat(scheduler, result)
-    return scheduler
-
-
-def _repeat(scheduler: Any, result: TrialResult) -> None:
-    trial = SimpleNamespace(trial_id=result.name)
-    scheduler.on_trial_add(None, trial)
-    reports = [{"epoch": epoch + 1, "score": score} for epoch, score in enumerate(result.scores)]
-    for report in reports:
-        scheduler.on_trial_result(None, trial, report)
-    if result.status == "failed":
-        scheduler.on_trial_remove(None, trial)
-    else:
-        scheduler.on_trial_complete(None, trial, reports[-1])

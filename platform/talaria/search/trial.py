@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from talaria.errors import StageError, TalariaError
@@ -24,6 +26,7 @@ from talaria.training.trainer import reasons
 NUMBER = "number"
 """Key of the trial's number among what Tune hands to it; the others are paths of the recipe."""
 _FAILURES = 2
+_LATE_STARTS = 10  # minutes that workers may wait for their place; Ray Train would wait for ever
 
 
 def run_trial(config: Mapping[str, Any], plan: SearchPlan) -> None:
@@ -39,6 +42,10 @@ def run_trial(config: Mapping[str, Any], plan: SearchPlan) -> None:
         raise
 
 
+class StoppedError(Exception):
+    """The trial was asked to stop."""
+
+
 class TrialContext:
     """A worker of a trial; the first one judges the network after every epoch."""
 
@@ -52,6 +59,7 @@ class TrialContext:
         rank: int = 0,
         world_size: int = 1,
         device: torch.device,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Where a trial's training runs.
 
@@ -59,6 +67,7 @@ class TrialContext:
             judge: None on all workers but the first.
             gflop: the network's cost.
             tell: takes every report, on every worker; those of the first one count.
+            stopped: whether the trial is asked to stop, the same on every worker.
         """
         self.rank = rank
         self.world_size = world_size
@@ -67,6 +76,7 @@ class TrialContext:
         self._judge = judge
         self._gflop = gflop
         self._tell = tell
+        self._stopped = stopped
         self._reports: list[Report] = []
 
     def restore(self, load: Load) -> int:
@@ -78,7 +88,11 @@ class TrialContext:
         return first
 
     def report(self, epoch: int, metrics: dict[str, float], model: nn.Module, save: Save) -> None:
-        """Judge and keep the epoch, then tell the scheduler, which may end the trial here."""
+        """Judge and keep the epoch, then tell the scheduler, which may end the trial here.
+
+        Raises:
+            StoppedError: the trial is asked to stop.
+        """
         report: Report = {}
         if self._judge is not None:
             score = self._judge.score(model)
@@ -86,6 +100,8 @@ class TrialContext:
             self._reports.append(report)
             self._folder.keep(self._reports, save)
         self._tell(report)
+        if self._stopped():
+            raise StoppedError
 
 
 def _alone(plan: SearchPlan, folder: TrialFolder) -> None:
@@ -118,7 +134,7 @@ def _together(plan: SearchPlan, folder: TrialFolder) -> None:
         run_config=RunConfig(
             name="fit",
             storage_path=str(storage),
-            failure_config=FailureConfig(max_failures=_FAILURES),
+            failure_config=FailureConfig(max_failures=_FAILURES, controller_failure_limit=_LATE_STARTS),
             callbacks=[TuneReportCallback()],
         ),
     )
@@ -138,7 +154,7 @@ def _worker(config: dict[str, Any]) -> None:
     plan: SearchPlan = config["plan"]
     folder = TrialFolder(Path(plan.folder), config["number"])
     context, values = ray.train.get_context(), folder.values
-    rank = context.get_world_rank()
+    rank, device = context.get_world_rank(), ray.train.torch.get_device()
     here = TrialContext(
         folder,
         plan.judge(values) if rank == 0 else None,
@@ -146,6 +162,15 @@ def _worker(config: dict[str, Any]) -> None:
         ray.train.report,
         rank=rank,
         world_size=context.get_world_size(),
-        device=ray.train.torch.get_device(),
+        device=device,
+        stopped=lambda: _agreed(rank == 0 and folder.stop_epoch is not None, device),
     )
-    train(plan.job(values, folder.path), here)
+    with suppress(StoppedError):
+        train(plan.job(values, folder.path), here)
+
+
+def _agreed(mine: bool, device: torch.device) -> bool:
+    """What the first worker says, on every worker."""
+    flag = torch.tensor([mine], dtype=torch.uint8, device=device)
+    dist.broadcast(flag, 0)
+    return bool(flag.item())

@@ -3,6 +3,7 @@
 trials/trial_00003/
     values.json     what was drawn, written before the trial begins
     state/          its last checkpoint with all its reports, while it is at work
+    stop.json       after which epoch it is asked to stop, where a trial stops by itself
     failure.json    why it failed
     result.json     how it ended, written last
 """
@@ -20,8 +21,8 @@ from talaria.store.files import read_json, write_folder, write_json
 
 Report = dict[str, float]
 """What a trial says of an epoch: `epoch` (counted from 1), `score`, `cost`, losses."""
-_TRIALS, _VALUES, _STATE, _FAILURE, _RESULT = "trials", "values.json", "state", "failure.json", "result.json"
-_REPORTS = "reports.json"
+_TRIALS, _VALUES, _STATE, _REPORTS = "trials", "values.json", "state", "reports.json"
+_STOP, _FAILURE, _RESULT = "stop.json", "failure.json", "result.json"
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,21 @@ class TrialFolder:
         found = sorted((self.path / _STATE).glob("epoch_*"))
         return (found[-1], read_json(found[-1] / _REPORTS)) if found else (None, [])
 
+    @property
+    def stop_epoch(self) -> int | None:
+        """The epoch after which it is asked to stop; None while it is not."""
+        path = self.path / _STOP
+        return int(read_json(path)["epoch"]) if path.is_file() else None
+
+    def ask_to_stop(self, epoch: int) -> None:
+        """Ask it to stop; what it reports of later epochs does not count."""
+        write_json(self.path / _STOP, {"epoch": epoch})
+
     def fail(self, reason: str | None) -> None:
-        """Keep why it failed; None says that it has not."""
+        """Keep why it failed, unless it has ended before; None says that it has not failed."""
         if reason is None:
             (self.path / _FAILURE).unlink(missing_ok=True)
-        else:
+        elif self.result() is None:
             write_json(self.path / _FAILURE, {"reason": reason})
 
     def end(self, num_epochs: int, wanted_epochs: int, *, died: bool) -> TrialResult:
@@ -125,7 +136,9 @@ class TrialFolder:
             wanted_epochs: that it would have had.
             died: whether its process ended with an error.
         """
-        reports = self.checkpoint()[1][:num_epochs]
+        stop_epoch = self.stop_epoch
+        counted = num_epochs if stop_epoch is None else min(num_epochs, stop_epoch)
+        reports = self.checkpoint()[1][:counted]
         failed = died or (self.path / _FAILURE).is_file()
         result = TrialResult(
             name=self.path.name,
@@ -137,6 +150,7 @@ class TrialFolder:
         )
         write_json(self.path / _RESULT, plain(result))
         shutil.rmtree(self.path / _STATE, ignore_errors=True)
+        (self.path / _STOP).unlink(missing_ok=True)
         return result
 
     def result(self) -> TrialResult | None:
