@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from talaria.cluster.connect import Capacity, worker_slots
-from talaria.config.fingerprint import differences, fingerprint, flattened, plain
+from talaria.config.fingerprint import differences, plain
 from talaria.config.loading import save_recipe
 from talaria.config.nodes import DetectorNode, RefinerNode
 from talaria.config.schema import RunConfig
@@ -18,6 +17,7 @@ from talaria.log import BOARD, LOGGER, Step, following
 from talaria.pipeline.heads import training_videos
 from talaria.pipeline.predictions import Work
 from talaria.pipeline.refiners import refiner_source
+from talaria.pipeline.search_identity import deciding_fields, identity, judged_on_what
 from talaria.pipeline.search_tracking import earlier_trials, track_trials
 from talaria.pipeline.session import TRACKED, Session
 from talaria.records import Dataset
@@ -26,7 +26,6 @@ from talaria.search.plan import SearchPlan
 from talaria.search.study import search
 from talaria.search.trials import TrialResult, begun_trials
 from talaria.search.warm_start import WarmStart, keep_warm_start, kept_warm_start, warm_start
-from talaria.seeds import content_seed
 from talaria.store.artifact import Artifact
 from talaria.store.feature_store import FeatureStore
 from talaria.store.files import read_json, write_json
@@ -34,8 +33,6 @@ from talaria.training.job import RefinerSource, SnippetSource
 from talaria.training.loop import METRICS, read_metrics
 
 BEST, BEST_RECIPE = "best.json", "best.yaml"
-_NOT_IDENTITY = {"num_trials", "apply_to", "max_gflop", "max_concurrent", "workers_per_trial"}
-"""Settings of a search that change nothing about a trial; with more trials a finished search goes on."""
 
 
 def searches_refiner(config: RunConfig) -> bool:
@@ -59,9 +56,9 @@ def search_missing(
         return
     store = stores[section.features]
     source = _source(session, dataset, store, offered)
-    fields = _fields(session, section, store, source, offered)
+    fields = deciding_fields(session.config, section, store, source, offered)
     artifact = session.artifact("search", section.node_name, "2", fields)
-    judged_on = _judged_on(section, fields)
+    judged_on = judged_on_what(section, fields)
     if artifact.finished() and _num_own(artifact) >= section.num_trials:
         session.skipped("search", f"{section.num_trials} trials of {section.target}")
     else:
@@ -87,7 +84,7 @@ def found_postprocess(session: Session) -> None:
         raise ConfigError(
             f"search: {artifact.name} has not ended in this run; run jobs/sweep.py with the same recipe first"
         )
-    changed = differences(artifact.record()["fields"]["search"], plain(_identity(section)))
+    changed = differences(artifact.record()["fields"]["search"], plain(identity(section)))
     if changed:
         raise DriftError([f"{artifact.name} was made with another search: {clause}" for clause in changed])
     values = {
@@ -187,45 +184,6 @@ def _source(
     num_bins = node.model.num_snippets if isinstance(node, DetectorNode) else node.num_bins
     videos = training_videos(session, dataset, store)
     return SnippetSource(str(store.folder), videos, num_bins, dataset.classes)
-
-
-def _fields(
-    session: Session,
-    section: SearchSection,
-    store: FeatureStore,
-    source: SnippetSource | RefinerSource,
-    offered: Mapping[str, Work],
-) -> dict[str, Any]:
-    """What decides the trials."""
-    node = target_node(session.config, section)
-    proposals = offered[node.proposals].artifact.fingerprint if isinstance(node, RefinerNode) else None
-    return {
-        "search": _identity(section),
-        "node": node,
-        "postprocess": session.config.postprocess if section.group != "classifiers" else None,
-        "proposals": proposals,
-        "features": store.contract.fingerprint,
-        "videos": fingerprint(source.videos),
-        "seed": content_seed(session.config.run.seed, "search"),
-    }
-
-
-def _identity(section: SearchSection) -> dict[str, Any]:
-    return section.model_dump(exclude=_NOT_IDENTITY)
-
-
-def _judged_on(section: SearchSection, fields: Mapping[str, Any]) -> str:
-    """A fingerprint of what decides a trial's score besides its values: equal for trials that compare."""
-    fixed = {f"{section.target}.{path}": value for path, value in flattened(fields["node"]).items()}
-    fixed |= {f"postprocess.{path}": value for path, value in flattened(fields["postprocess"]).items()}
-    left = {
-        section.below_target(path): value
-        for path, value in fixed.items()
-        if path not in section.space and section.below_target(path) not in ("features", "optim.epochs")
-    }
-    same = {name: fields[name] for name in ("features", "videos", "proposals")}
-    judged = (section.group, section.epochs, section.objectives, section.holdout_frac)
-    return fingerprint([same, judged, left])
 
 
 def _warm_start(session: Session, section: SearchSection, folder: Path, judged_on: str) -> WarmStart:
