@@ -43,17 +43,26 @@ def _table(session: Session, section: SearchSection, trials: list[TrialResult]) 
     table.add_column("")
     for column in ("score", "epochs", "GFLOP"):
         table.add_column(column, justify="right")
-    for path in section.space:
-        table.add_column(section.below_target(path), justify="right", overflow="fold")
+    table.add_column("drawn", overflow="fold")
     table.add_column("")
+    labels = _labels(section)
     chosen, on_front = best(trials, section), front(trials) if len(section.objectives) > 1 else []
     for trial in trials:
         notes = ["best"] * (trial == chosen) + ["front"] * (trial in on_front) + ["earlier"] * (not trial.own)
         notes += [trial.status] * (trial.status != "finished") + [trial.reason] * bool(trial.reason)
-        drawn = [_shown(trial.values[path]) if path in trial.values else "" for path in section.space]
+        drawn = ", ".join(f"{labels[path]} {_shown(value)}" for path, value in trial.values.items())
         style = "bold" if trial == chosen else None
-        table.add_row(trial.name, *_numbers(trial), *drawn, ", ".join(notes), style=style)
+        table.add_row(trial.name, *_numbers(trial), drawn, ", ".join(notes), style=style)
     return table
+
+
+def _labels(section: SearchSection) -> dict[str, str]:
+    """The last part of each path, or all of it below the target where two end alike."""
+    lasts = [path.rpartition(".")[2] for path in section.space]
+    return {
+        path: last if lasts.count(last) == 1 else section.below_target(path)
+        for path, last in zip(section.space, lasts, strict=True)
+    }
 
 
 def _numbers(trial: TrialResult) -> tuple[str, str, str]:

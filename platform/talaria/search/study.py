@@ -44,6 +44,7 @@ def search(plan: SearchPlan, max_concurrent: int, warm_start: WarmStart) -> list
 def _run(plan: SearchPlan, num_trials: int, max_concurrent: int, warm_start: WarmStart) -> None:
     # With its own handler Tune takes Ctrl-C for the end of the search.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # a trial that fails at once has no score
     from ray import tune
     from talaria.search.scheduler import scheduler
     from talaria.search.searcher import StudySearch
