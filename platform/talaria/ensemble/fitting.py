@@ -18,6 +18,7 @@ from talaria.ensemble.scoring import FusionSet
 from talaria.ensemble.weights import Weights, equal_weights, shares
 from talaria.evaluation.arrays import Detections
 from talaria.evaluation.detection import DetectionResult
+from talaria.evaluation.formats import as_written
 
 Tune = Callable[[str, Callable[[PostprocessConfig], float]], PostprocessConfig]
 """Finds post-processing: from a name unique in the ensemble and a score to the best settings."""
@@ -184,17 +185,20 @@ def _tuned(data: FusionSet, weights: Weights, tune: Tune, video_ids: tuple[str, 
 
 
 def _judged(data: FusionSet, parts: Sequence[tuple[Fits, Collection[str]]]) -> Judgement:
-    """Scores of detections put together from parts, each the work of fits that did not see it."""
+    """Scores of detections put together from parts, each the work of fits that did not see it.
+
+    Detections are judged as a file holds them, like those that the ensemble leaves.
+    """
     ready = [(fits.ready(data), fits, part) for fits, part in parts]
     alone = {
-        member: Detections.joined([_found(data.only(i), fits.alone[i], part) for fits, part in parts])
+        member: _joined([_found(data.only(i), fits.alone[i], part) for fits, part in parts])
         for i, member in enumerate(data.members)
     }
-    equal = Detections.joined([_found(one, fits.equal, part) for one, fits, part in ready])
-    learned = Detections.joined([_found(one, fits.learned, part) for one, fits, part in ready])
+    equal = _joined([_found(one, fits.equal, part) for one, fits, part in ready])
+    learned = _joined([_found(one, fits.learned, part) for one, fits, part in ready])
     without = {
         member: data.score(
-            Detections.joined(
+            _joined(
                 [
                     one.detections(without_member(fits.learned.weights, i), fits.learned.config, part)
                     for one, fits, part in ready
@@ -206,6 +210,10 @@ def _judged(data: FusionSet, parts: Sequence[tuple[Fits, Collection[str]]]) -> J
     }
     scores = {member: data.score(found) for member, found in alone.items()}
     return Judgement(scores, data.score(equal), data.score(learned), without, alone, learned)
+
+
+def _joined(parts: Sequence[Detections]) -> Detections:
+    return as_written(Detections.joined(parts))
 
 
 def _found(data: FusionSet, fitted: Fit, video_ids: Collection[str]) -> Detections:

@@ -7,10 +7,14 @@ Readers give columns (`PredictionTable`, `LabelTable`), which number themselves 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from talaria.errors import DataError
+from talaria.evaluation.arrays import Detections
 from talaria.evaluation.files.checks import Problems, check_rows, score_faults, span_faults
 from talaria.evaluation.files.columns import LabelTable, PredictionTable
 from talaria.evaluation.files.content import begins_with, read_text
@@ -167,10 +171,25 @@ def write_label_scores(
     write_json(path, entries, external_data)
 
 
+def as_written(detections: Detections) -> Detections:
+    """The numbers that a file of these detections holds: rounding may move a tIoU over a threshold."""
+    return replace(
+        detections,
+        start_s=np.array([_seconds(time_s) for time_s in detections.start_s.tolist()]),
+        end_s=np.array([_seconds(time_s) for time_s in detections.end_s.tolist()]),
+        score=np.array([_score(score) for score in detections.score.tolist()]),
+    )
+
+
 def _entry(found: Detection) -> dict[str, Any]:
-    """One detection, keys in their fixed order and numbers at their fixed precision; never -0.0."""
-    segment = [round(float(found.start_s), 4) + 0.0, round(float(found.end_s), 4) + 0.0]
+    """One detection, keys in their fixed order and numbers at their fixed precision."""
+    segment = [_seconds(found.start_s), _seconds(found.end_s)]
     return {"label": found.label, "score": _score(found.score), "segment": segment}
+
+
+def _seconds(time_s: float) -> float:
+    """Four decimals, never -0.0."""
+    return round(float(time_s), 4) + 0.0
 
 
 def _score(score: float) -> float:

@@ -14,6 +14,7 @@ from talaria.ensemble.folds import folds_of
 from talaria.ensemble.learning import WAYS
 from talaria.ensemble.scoring import FusionSet
 from talaria.errors import ConfigError, DataError
+from talaria.evaluation.formats import as_written
 from unit.ensemble.fusion_sets import FIXED, fixed, fusion_set, learner
 from unit.prediction.beliefs import made_truth, made_videos
 
@@ -30,6 +31,7 @@ def test_learned_weights_carry_over_to_unseen_videos_and_starve_junk(way: str) -
     assert seen.learned.average_map > seen.equal.average_map
     assert seen.alone["good"].average_map > seen.alone["junk-1"].average_map
     assert JUDGED.score(seen.detections).average_map == seen.learned.average_map
+    np.testing.assert_array_equal(seen.detections.start_s, np.round(seen.detections.start_s, 4))
 
 
 def test_every_way_is_validated_and_the_best_is_taken() -> None:
@@ -66,7 +68,7 @@ def test_cross_fitted_detections_are_those_of_fits_that_did_not_see_the_video() 
     found = judgement.detections
     for part, fits in zip(judged, folds, strict=True):
         keep = np.array([video_id in part for video_id in FIT.video_ids])
-        own = FIT.detections(fits.learned.weights, fits.learned.config, part)
+        own = as_written(FIT.detections(fits.learned.weights, fits.learned.config, part))
         mine = found.within(keep)
         order, own_order = np.lexsort((mine.score, mine.video_idx)), np.lexsort((own.score, own.video_idx))
         np.testing.assert_array_equal(mine.score[order], own.score[own_order])
