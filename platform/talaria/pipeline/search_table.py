@@ -35,7 +35,7 @@ def show_search(session: Session) -> None:
 
 
 def _table(session: Session, section: SearchSection, trials: list[TrialResult]) -> Table:
-    name, num_trials = session.config.run.name, len(trials)
+    name, num_trials = session.config.run.name, sum(trial.own for trial in trials)
     title = (
         f"{name}: {num_trials} trials of {section.target}, {_SCORES[section.group]} on held-out videos, in %"
     )

@@ -63,8 +63,11 @@ class EarlierTrial:
 
 
 def warm_start(earlier: Iterable[EarlierTrial], section: SearchSection, judged_on: str) -> WarmStart:
-    """The earlier trials that fit the space, parted by what they were judged on."""
-    fitting = [(one.judged_on == judged_on, _as_own(one, section)) for one in earlier]
+    """The earlier trials that fit the space, parted by what they were judged on; of equal ones the first."""
+    unlike: dict[str, EarlierTrial] = {}
+    for one in earlier:
+        unlike.setdefault(json.dumps([one.judged_on, one.result.values], sort_keys=True), one)
+    fitting = [(one.judged_on == judged_on, _as_own(one, section)) for one in unlike.values()]
     fitting = [(same, trial) for same, trial in fitting if fits(trial.values, section)]
     others = ranked([trial for same, trial in fitting if not same])
     return WarmStart(

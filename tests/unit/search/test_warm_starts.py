@@ -43,7 +43,7 @@ def test_trials_are_parted_by_what_they_were_judged_on() -> None:
     same = [earlier("here", result(0, 0.1, 0.3)), earlier("here", result(1, 0.2, status="stopped"))]
     others = [earlier("there", result(number, 0.1 * number)) for number in range(2, 7)]
     unfit = [earlier("here", result(7, 0.9, values={LR: 5.0, LAYERS: 0}))]
-    found = warm_start([*same, *others, *unfit], section(), "here")
+    found = warm_start([*same, *others, *unfit, *same], section(), "here")
     assert [(one.name, one.values[LR], one.scores, one.status, one.own) for one in found.finished] == [
         ("run/trial_00000", 0.001, (0.1, 0.3), "finished", False),
         ("run/trial_00001", 0.002, (0.2,), "stopped", False),
