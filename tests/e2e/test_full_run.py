@@ -49,7 +49,7 @@ def test_the_summary_holds_what_was_promised(undisturbed: FullRun) -> None:
     assert set(summary["weights"]) == {"slowfast-bmn12", "slowfast-bmn16"}
     assert summary["subset"] == "testing"
     assert set(summary["seconds"]) == {
-        "data", "clips", "finetune", "features", "search", "train", "predict", "ensemble",
+        "data", "clips", "finetune", "features", "search", "train", "predict", "pools", "ensemble",
     }  # fmt: skip
     assert all(spent_s >= 0 for spent_s in summary["seconds"].values())
 
