@@ -49,7 +49,7 @@ def _alone(axes: Axes, result: Mapping[str, Any]) -> None:
     rows = _rows(axes, [member["name"] for member in members])
     axes.barh(rows, percent, color=_ALONE, height=0.7)
     for row, value in zip(rows, percent, strict=True):
-        axes.text(value, row, f"{value:.1f} ", va="center", ha="right", fontsize=8)
+        axes.text(0, row, f" {value:.1f}", va="center", fontsize=8)
     lines = (
         ("learned weights", "learned_weights_map", _LEARNED, "-"),
         ("equal", "equal_weights_map", _EQUAL, "--"),
