@@ -87,13 +87,15 @@ def test_metrics_are_those_of_the_ensemble_and_of_each() -> None:
 def test_the_table_shows_classifiers_only_where_they_form_an_ensemble(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], choice: str, row: str
 ) -> None:
-    member = {"name": "tiny-one", "average_map": 0.5, "map_at_50": 0.6}
+    member = {
+        "name": "tiny-one", "average_map": 0.5, "map_at_50": 0.6, "weight": 1.0, "leave_one_out": 0.5,
+    }  # fmt: skip
     scores = dict.fromkeys(
         ("best_member_map", "equal_weights_map", "learned_weights_map", "learned_map_at_50"), 0.5
     )
     summary = {
         "run": "one", "subset": "testing", "members": [member], "weights": {"tiny-one": 1.0}, **scores,
-        "failed_videos": [], "seconds": {}, "detections": "", "tracking_uri": "",
+        "way": "equal", "failed_videos": [], "seconds": {}, "detections": "", "tracking_uri": "",
     }  # fmt: skip
     session = Session(config_of("one"), tmp_path, {})
     write_json(session.folder / "summary.json", plain(summary))

@@ -63,12 +63,11 @@ def test_heads_that_were_trained_without_it(session: Session, tmp_path: Path) ->
     ledger = ledger_of(tmp_path / "features")
     store = FeatureStore(tmp_path / "features")
     store.write_contract(CONTRACT)
-    nodes = dict(session.config.detectors)
-    heads.train_missing(session, DATASET, {"slowfast": store}, nodes)
+    heads.train_missing(session, DATASET, {"slowfast": store})
     ledger.add(failed_row(MENDED, ledger, "decode", "cut off", None))
-    heads.train_missing(session, DATASET, {"slowfast": store}, nodes)
+    heads.train_missing(session, DATASET, {"slowfast": store})
     row = done_row(MENDED, ledger, 9.0, 22, "")
     ledger.add(row)
     assert row.attempts == 3
     with pytest.raises(DriftError, match=r"train/slowfast-\w+ was made with other settings: videos was"):
-        heads.train_missing(session, DATASET, {"slowfast": store}, nodes)
+        heads.train_missing(session, DATASET, {"slowfast": store})

@@ -83,7 +83,12 @@ def make_run(
     sizes = {"in_channels": channels, "num_classes": 2}
     for name, node in config.classifiers.items():
         _save(folder / "train" / f"tiny-{name}", node.model, sizes, {**card, "num_bins": 4})
-    summary = {"weights": weights, "classes": CLASSES, "postprocess": plain(PostprocessConfig())}
+    summary = {
+        "weights": weights,
+        "classes": CLASSES,
+        "postprocess": plain(PostprocessConfig()),
+        "late": None,
+    }
     if classifier_weights is not None:
         members = [{"name": name, "weight": weight} for name, weight in classifier_weights.items()]
         summary["classifiers"] = {"members": members}

@@ -70,7 +70,7 @@ def test_a_folder_without_a_finished_run_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is damaged"):
         RunDetector(tmp_path)
     (tmp_path / "summary.json").write_text(json.dumps({"weights": {}}))
-    with pytest.raises(ConfigError, match="has no classes, postprocess"):
+    with pytest.raises(ConfigError, match="has no classes, late, postprocess"):
         RunDetector(tmp_path)
 
 
