@@ -3,8 +3,9 @@
     python benchmarks/bench_extraction.py [--videos 40] [--seconds 60] [--tiny 100 2000]
 
 On a CPU the limit is (decoding + forward) processor seconds over cores, both measured alone, on every core at
-once, before and after, since a machine's speed wanders; on a GPU it is the greater of the two. Time counts from the first video that an actor
-begins. "Clip by clip" opens the file for every clip, seeks, decodes and computes it, on every core at once.
+once, before and after, since a machine's speed wanders; on a GPU it is the greater of the two. Time counts
+from the first video that an actor begins. "Clip by clip" opens the file for every clip, seeks, decodes and
+computes it, on every core at once.
 What neither a decoder nor a network used is counted by process: the actors' rest (frames through pipes,
 cutting, the store), Ray's processes and the driver.
 """

@@ -74,6 +74,7 @@ def test_a_new_video_is_detected_as_the_run_detects_it(refined: tuple[Home, Path
     detected_alike(refined[0], tmp_path)
 
 
+@pytest.mark.slow
 def test_detectors_and_refiners_are_fused_by_their_detections(
     refined: tuple[Home, Path], tmp_path: Path
 ) -> None:

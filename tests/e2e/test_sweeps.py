@@ -24,6 +24,7 @@ def test_a_sweep_shows_its_trials_and_does_nothing_twice(undisturbed: FullRun) -
     assert stamps(undisturbed.home.folder()) == before
 
 
+@pytest.mark.slow
 def test_the_best_trial_is_a_recipe_that_reproduces_it(undisturbed: FullRun) -> None:
     home = undisturbed.home
     recipe = home.folder() / "search/bmn16/best.yaml"
@@ -41,6 +42,7 @@ def test_the_best_trial_is_a_recipe_that_reproduces_it(undisturbed: FullRun) -> 
     assert stamps(home.folder(), "train/**/*") == before
 
 
+@pytest.mark.slow
 def test_more_trials_continue_a_search_and_too_many_workers_are_refused(
     undisturbed: FullRun, home: Home
 ) -> None:
