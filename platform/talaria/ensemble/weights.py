@@ -61,14 +61,16 @@ def greedy_weights(score: Score, start: Weights, rounds: int) -> Weights:
 
 
 def mean_weights(listed: Sequence[Weights]) -> Weights:
-    """The mean of several sets of weights."""
+    """The mean of several sets of weights; equal sets give the very same one."""
+    if len(set(listed)) == 1:
+        return listed[0]
     return shares([sum(column) / len(listed) for column in zip(*listed, strict=True)])
 
 
 def without_specks(weights: Weights, least: float) -> Weights:
     """The weights with those below `least` times an equal share taken for 0: a model less to load."""
-    kept = [weight if weight * len(weights) >= least else 0.0 for weight in weights]
-    return shares(kept)
+    kept = tuple(weight if weight * len(weights) >= least else 0.0 for weight in weights)
+    return weights if kept == weights else shares(kept)
 
 
 def shares(votes: Sequence[float]) -> Weights:

@@ -64,3 +64,4 @@ def test_specks_are_swept_away_and_means_are_means() -> None:
     assert without_specks((0.6, 0.37, 0.03), 0.1) == pytest.approx((0.6 / 0.97, 0.37 / 0.97, 0.0))
     assert without_specks((0.5, 0.5), 0.1) == (0.5, 0.5)
     assert mean_weights([(1.0, 0.0), (0.5, 0.5)]) == pytest.approx((0.75, 0.25))
+    assert without_specks(mean_weights([equal_weights(9)] * 4), 0.1) == equal_weights(9)
