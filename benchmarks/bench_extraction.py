@@ -92,7 +92,7 @@ def against_limit(plan: ExtractionPlan, videos: Sequence[Video], capacity: Capac
     before = alone(plan, paths)
     single = on_every_core(clip_by_clip, [(path, plan) for path in paths[:cores]])
     at_rest = rest_share()
-    with Watch(every_s=2.0) as watch:
+    with Watch(every_s=5.0) as watch:
         found = list(extracted(plan, videos, capacity))
     decode, forward = ((one + other) / 2 for one, other in zip(before, alone(plan, paths), strict=True))
     began_s, ended_s = span_s(found)
@@ -136,7 +136,7 @@ def alone(plan: ExtractionPlan, paths: Sequence[str]) -> tuple[float, float]:
 def rest_share() -> float:
     """Part of a core that Ray's processes and this one use while nothing is asked of them."""
     began_s = time.monotonic()
-    with Watch(every_s=2.0) as watch:
+    with Watch(every_s=5.0) as watch:
         time.sleep(REST_S)
     used_s = watch.used_s(began_s, time.monotonic())
     return (used_s[RAY] + used_s[DRIVER]) / REST_S

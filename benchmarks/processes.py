@@ -47,6 +47,7 @@ class Watch:
             Seconds by kind, stretched from the looks' span to the whole one.
         """
         within = [look for look in self._seen if since_s <= look[0] <= until_s]
+        assert len(within) > 1, f"{until_s - since_s:.0f} s are too short for looks every {self._every_s:g} s"
         (first_s, first), (last_s, last) = within[0], within[-1]
         stretch = (until_s - since_s) / (last_s - first_s)
         return {kind: stretch * (last[kind] - first.get(kind, 0.0)) for kind in last}
