@@ -5,10 +5,9 @@ python=$1
 shift
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
-apart="tests/e2e/test_own_data.py tests/e2e/test_refiners.py" # the other end-to-end tests share a run
-"$python" -m pytest tests/unit tests/reference tests/ray $apart "$@" >"$said" 2>&1 &
+"$python" -m pytest tests/unit tests/reference tests/ray "$@" >"$said" 2>&1 &
 others=$!
-"$python" -m pytest tests/e2e $(printf -- '--ignore %s ' $apart) "$@"
+"$python" -m pytest tests/e2e "$@" # these share a run
 heavy=$?
 wait "$others"
 others=$?

@@ -65,8 +65,8 @@ def finished_files(run: Path) -> dict[str, tuple[int, int]]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "stages",
-    [("features", "training"), pytest.param(tuple(BUSY), marks=pytest.mark.slow)],
-    ids=["two", "every"],
+    [("training",), pytest.param(tuple(BUSY), marks=pytest.mark.slow)],
+    ids=["one", "every"],
 )
 def test_stopped_and_killed_it_goes_on_and_ends_with_the_same_bytes(
     undisturbed: FullRun, make_home: MakeHome, stages: tuple[str, ...]

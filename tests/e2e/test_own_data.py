@@ -17,6 +17,7 @@ def ledger(home: Home) -> dict[str, tuple[str, int]]:
     return {row["video_id"]: (row["status"], row["attempts"]) for row in map(json.loads, rows)}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_other_classes_sizes_rates_and_containers(undisturbed: FullRun, home: Home) -> None:
     videos, annotations = write_own_data(home.path / "own")
