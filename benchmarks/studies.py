@@ -6,7 +6,8 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -116,6 +117,16 @@ def auc_of(
         rows = zip(segments_s.tolist(), offered.scores_P.tolist(), strict=True)
         results[video_id] = [Detection(*segment, truth.classes[0], score) for segment, score in rows]
     return average_recall(truth, Detections.of_results(results, truth)).auc
+
+
+def print_study(study: Study, of_seed: Callable[[int], Mapping[str, Mapping[str, float]]]) -> None:
+    """The table over all seeds of what `of_seed` gives by row and column."""
+    numbers: Numbers = defaultdict(lambda: defaultdict(list))
+    for seed in study.seeds:
+        for name, found in of_seed(seed).items():
+            for measure, value in found.items():
+                numbers[name][measure].append(value)
+    print_table(numbers, study.seeds)
 
 
 def print_table(numbers: Numbers, seeds: Sequence[int]) -> None:

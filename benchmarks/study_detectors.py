@@ -12,17 +12,12 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from studies import Numbers, Study, asked_for, job, print_table, proposal_auc, summary_of, whole_pipeline
+from studies import Study, asked_for, job, print_study, proposal_auc, summary_of, whole_pipeline
 
 
 def main() -> None:
     study = asked_for(__doc__, Path(__file__).with_suffix(".yaml"))
-    numbers: Numbers = defaultdict(lambda: defaultdict(list))
-    for seed in study.seeds:
-        for name, found in of_seed(study, seed).items():
-            for measure, value in found.items():
-                numbers[name][measure].append(value)
-    print_table(numbers, study.seeds)
+    print_study(study, lambda seed: of_seed(study, seed))
 
 
 def of_seed(study: Study, seed: int) -> dict[str, dict[str, float]]:

@@ -17,14 +17,13 @@ from pathlib import Path
 
 import numpy as np
 from studies import (
-    Numbers,
     Study,
     asked_for,
     auc_of,
     generators,
     job,
     judged_truth,
-    print_table,
+    print_study,
     proposal_auc,
     summary_of,
     whole_pipeline,
@@ -46,12 +45,7 @@ _STUDY_TAG = "talaria.study"
 
 def main() -> None:
     study = asked_for(__doc__, Path(__file__).with_suffix(".yaml"))
-    numbers: Numbers = defaultdict(lambda: defaultdict(list))
-    for seed in study.seeds:
-        for name, found in of_seed(study, seed).items():
-            for measure, value in found.items():
-                numbers[name][measure].append(value)
-    print_table(numbers, study.seeds)
+    print_study(study, lambda seed: of_seed(study, seed))
 
 
 def of_seed(study: Study, seed: int) -> dict[str, dict[str, float]]:
