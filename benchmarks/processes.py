@@ -15,7 +15,7 @@ DRIVER, ACTOR, DECODER, RAY = "driver", "actor", "decoder", "Ray"
 
 
 class Watch:
-    """Looks at this process and all below it while its block runs; its own work counts as the driver's.
+    """Looks at this process and all below it while its block runs; its own work is left out.
 
     Attributes:
         peak_mib: the most resident memory of one process of a kind; shared pages count for each.
@@ -26,7 +26,7 @@ class Watch:
         self._every_s = every_s
         self._kinds: dict[psutil.Process, str] = {}
         self._cpu_s: dict[psutil.Process, float] = {}
-        self._seen: list[tuple[float, dict[str, float]]] = []
+        self._seen: list[tuple[float, dict[psutil.Process, float]]] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._work)
 
@@ -50,7 +50,13 @@ class Watch:
         assert len(within) > 1, f"{until_s - since_s:.0f} s are too short for looks every {self._every_s:g} s"
         (first_s, first), (last_s, last) = within[0], within[-1]
         stretch = (until_s - since_s) / (last_s - first_s)
-        return {kind: stretch * (last[kind] - first.get(kind, 0.0)) for kind in last}
+        used: dict[str, float] = defaultdict(float)
+        for (
+            process,
+            cpu_s,
+        ) in last.items():  # by what each turned out to be: a worker is named after it started
+            used[self._kinds[process]] += stretch * (cpu_s - first.get(process, 0.0))
+        return used
 
     def _work(self) -> None:
         self._look()
@@ -67,10 +73,8 @@ class Watch:
                 times = process.cpu_times()
                 self._cpu_s[process] = times.user + times.system
                 self.peak_mib[kind] = max(self.peak_mib[kind], process.memory_info().rss / 2**20)
-        used: dict[str, float] = defaultdict(float)
-        for process, cpu_s in self._cpu_s.items():
-            used[self._kinds[process]] += cpu_s
-        self._seen.append((time.monotonic(), dict(used)))
+        self._cpu_s[psutil.Process()] -= time.thread_time()
+        self._seen.append((time.monotonic(), dict(self._cpu_s)))
 
 
 def _kind_of(process: psutil.Process) -> str:
