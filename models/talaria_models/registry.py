@@ -19,6 +19,7 @@ from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
+from talaria_models.s_2d_tan.config import S2DTANConfig
 from talaria_models.tcanet.config import TCANetConfig
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from talaria_models.backbones.published import LoadPublished
 
 BackboneConfig = SlowFastConfig | ViViTConfig | CSNConfig | I3DConfig | TimeSformerConfig | VideoMAEConfig
-DetectorConfig = BMNConfig
+DetectorConfig = BMNConfig | S2DTANConfig
 RefinerConfig = TCANetConfig | RefineNetworkConfig
 ModelConfig = BackboneConfig | DetectorConfig | RefinerConfig | ClassifierConfig
 
@@ -39,10 +40,14 @@ _MODELS: dict[str, tuple[type[Any], str, str]] = {
     "timesformer": (TimeSformerConfig, "talaria_models.backbones.timesformer.model", "TimeSformer"),
     "videomae": (VideoMAEConfig, "talaria_models.backbones.videomae.model", "VideoMAE"),
     "bmn": (BMNConfig, "talaria_models.bmn.model", "BMN"),
+    "s_2d_tan": (S2DTANConfig, "talaria_models.s_2d_tan.model", "S2DTAN"),
     "tcanet": (TCANetConfig, "talaria_models.tcanet.model", "TCANet"),
     "refine_network": (RefineNetworkConfig, "talaria_models.refine_network.model", "RefineNetwork"),
     "classifier": (ClassifierConfig, "talaria_models.classifier.model", "VideoClassifier"),
 }
+
+TELL_CLASSES = ("s_2d_tan",)
+"""Detectors that find segments by themselves, with classes; the others have boundary-matching maps."""
 
 _EXTRAS = {"timesformer": "transformers", "videomae": "transformers"}
 """Models that import an optional package; the extra that installs it has its name."""
@@ -65,7 +70,8 @@ def build(config: ModelConfig, **sizes: int) -> nn.Module:
     Args:
         config: one of the configs above.
         sizes: what the data decides: `num_classes, num_frames, height, width` for backbones,
-            `in_channels` for detectors and refiners, `in_channels, num_classes` for classifiers.
+            `in_channels` for BMN and refiners, `in_channels, num_classes` for classifiers and detectors that
+            tell classes.
 
     Raises:
         ModuleNotFoundError: the model needs an extra that is not installed.

@@ -1,4 +1,5 @@
-"""Refiners added to a finished run: only what is new is computed, and new videos go the same way."""
+"""Refiners, and a detector without maps, added to a finished run: only what is new is computed, and new videos
+go the same way."""
 
 from __future__ import annotations
 
@@ -13,6 +14,10 @@ pytestmark = pytest.mark.timeout(400)
 
 REFINERS = f"""
 base: {MICRO}
+detectors:
+  tan:
+    model: {{name: s_2d_tan, num_snippets: 16, hidden_dim: 8, kernel_size: 3, num_layers: 2}}
+    optim: {{name: adam, lr: 1.0e-3, epochs: 1, batch_size: 4, micro_batch_size: 2}}
 proposals:
   both: {{suppression: {{detections_per_video: 12}}}}
 refiners:
@@ -56,9 +61,11 @@ def refined(
     return home, recipe
 
 
-def test_the_refiners_are_the_members(refined: tuple[Home, Path]) -> None:
+def test_what_others_do_not_build_on_are_the_members(refined: tuple[Home, Path]) -> None:
     summary = refined[0].summary()
-    assert [member["name"] for member in summary["members"]] == ["slowfast-rn", "slowfast-tca"]
+    names = ["slowfast-rn", "slowfast-tan", "slowfast-tca"]
+    assert [member["name"] for member in summary["members"]] == names
+    assert set(summary["late"]) == set(names)
     assert 0 <= summary["learned_weights_map"] <= 1
     assert {"proposal_power", "refined_power"} <= summary["postprocess"].keys()
 
@@ -75,6 +82,18 @@ def test_a_new_video_is_detected_as_the_run_detects_it(refined: tuple[Home, Path
 
 
 @pytest.mark.slow
+def test_refiners_alone_are_fused_by_proposal(refined: tuple[Home, Path], tmp_path: Path) -> None:
+    home, recipe = refined
+    theirs = f"tags.talaria.folder LIKE '{home.folder()}/%' and tags.talaria.belief = 'refined proposals'"
+    ended = home.run("ensemble", "--members", theirs, recipe=recipe)
+    assert ended.returncode == 0, ended.stderr
+    summary = home.summary()
+    assert [member["name"] for member in summary["members"]] == ["slowfast-rn", "slowfast-tca"]
+    assert not summary["late"]
+    detected_alike(home, tmp_path)
+
+
+@pytest.mark.slow
 def test_detectors_and_refiners_are_fused_by_their_detections(
     refined: tuple[Home, Path], tmp_path: Path
 ) -> None:
@@ -84,12 +103,11 @@ def test_detectors_and_refiners_are_fused_by_their_detections(
     assert ended.returncode == 0, ended.stderr
     summary = home.summary()
     names = {member["name"] for member in summary["members"]}
-    assert (
-        {"slowfast-rn", "slowfast-tca", "slowfast-bmn12", "slowfast-bmn16"} == names == set(summary["late"])
-    )
+    assert names == {f"slowfast-{name}" for name in ("rn", "tan", "tca", "bmn12", "bmn16")}
+    assert names == set(summary["late"])
     folder = Path(summary["detections"]).parent
     assert (folder / "ensemble.png").read_bytes().startswith(b"\x89PNG")
-    assert len((folder / "members.csv").read_text().splitlines()) == 5
+    assert len((folder / "members.csv").read_text().splitlines()) == 6
     detected_alike(home, tmp_path)
 
 

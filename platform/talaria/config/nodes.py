@@ -11,10 +11,15 @@ from talaria.config.postprocess import PostprocessConfig
 from talaria.config.published import PublishedSpec
 from talaria.config.specs import ClipSpec
 from talaria_models.backbones.flow import sees_flow
-from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
-from talaria_models.registry import FIXED_SIZE, BackboneConfig, missing_extra
+from talaria_models.registry import (
+    FIXED_SIZE,
+    TELL_CLASSES,
+    BackboneConfig,
+    DetectorConfig,
+    missing_extra,
+)
 from talaria_models.tcanet.config import TCANetConfig
 
 NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -142,19 +147,25 @@ class ClassifierNode(Section):
 
 
 class DetectorNode(Section):
-    """A proposal generator; one is trained for every backbone named. Each is an ensemble member."""
+    """A network that finds segments in features; one is trained for every backbone named. Each is an ensemble
+    member."""
 
-    model: BMNConfig
+    model: Annotated[DetectorConfig, Field(discriminator="name")]
     features: tuple[NodeName, ...] = ()
     """Names of backbones; empty means all."""
     optim: OptimSection = OptimSection()
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether it has boundary-matching maps, from which proposals can be made."""
+        return self.model.name not in TELL_CLASSES
 
 
 class ProposalsNode(Section):
     """Proposals that refiners start from: those of one detector, or of several fused with equal weights."""
 
     members: tuple[NodeName, ...] = ()
-    """Detectors on their backbones, such as `slowfast-bmn200`; empty means all of the recipe."""
+    """Detectors on their backbones, such as `slowfast-bmn200`; empty means all that have maps."""
     suppression: PostprocessConfig = PostprocessConfig(detections_per_video=100)
     """How segments are scored and thinned out; `detections_per_video` proposals are kept of each video.
     What it says of classes is not used."""
@@ -162,7 +173,7 @@ class ProposalsNode(Section):
 
 class RefinerNode(Section):
     """A network that moves and scores proposals; one is trained for every backbone named. Where a recipe has
-    refiners, they are the ensemble's members."""
+    refiners, they are the ensemble's members in place of the detectors with maps."""
 
     model: Annotated[TCANetConfig | RefineNetworkConfig, Field(discriminator="name")]
     proposals: NodeName

@@ -26,7 +26,7 @@ class PostprocessConfig:
     proposal_power: float = 1.0
     """Exponent of the generator's score of a refined proposal."""
     refined_power: float = 1.0
-    """Exponent of the refiner's own score."""
+    """Exponent of a refiner's own score, or of that of a detector which finds segments by itself."""
     class_power: float = 1.0
     """Exponent of the class score that multiplies a proposal's score."""
     proposals_per_video: int = 600
@@ -35,6 +35,9 @@ class PostprocessConfig:
     """Best classes that are tried: of a video, or of every proposal with classification: proposal."""
     detections_per_video: int = 100
     """Best detections of a video that are kept in the end."""
+    suppression: Literal["soft", "hard"] = "soft"
+    """`soft`: Soft-NMS with Gaussian decay. `hard`: segments whose tIoU with a better one is above `low` are
+    dropped."""
     low: float = 0.25
     """Soft-NMS: tIoU above which a segment of no width lowers others."""
     high: float = 0.9
@@ -42,8 +45,9 @@ class PostprocessConfig:
     alpha: float = 0.4
     """Soft-NMS: spread of the Gaussian decay."""
     classification: Literal["video", "proposal"] = "video"
-    """`video`: one class distribution for a whole video (HACS). `proposal`: clip scores pooled inside each
-    proposal (THUMOS14, videos of several classes)."""
+    """`video`: one class distribution for a whole video (HACS). `proposal`: each proposal has its own, from
+    its detector where that tells classes, else the clip scores pooled inside it (THUMOS14, videos of several
+    classes)."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -56,6 +60,8 @@ class PostprocessConfig:
         ]
         if not 0.0 < self.alpha < math.inf:
             problems.append(f"alpha: found {self.alpha}, expected a finite number above 0")
+        if self.suppression not in ("soft", "hard"):
+            problems.append(f"suppression: found {self.suppression!r}, expected soft or hard")
         if self.classification not in ("video", "proposal"):
             problems.append(f"classification: found {self.classification!r}, expected video or proposal")
         if problems:

@@ -163,13 +163,19 @@ class RunConfig(Section):
             f"{backbone}-{name}"
             for name, node in self.detectors.items()
             for backbone in node.features or self.backbones
+            if node.has_maps
         ]
         problems = [
-            f"proposals.{name}.members: {member!r} is no detector on its backbone; expected one of "
-            f"{', '.join(known)}"
+            f"proposals.{name}.members: {member!r} is no detector with maps on its backbone; expected one of "
+            f"{', '.join(known) or 'such a detector, which the recipe lacks'}"
             for name, node in self.proposals.items()
             for member in node.members
             if member not in known
+        ]
+        problems += [
+            f"proposals.{name}: the recipe has no detector with maps to make proposals; expected such as bmn"
+            for name, node in self.proposals.items()
+            if not known and not node.members
         ]
         sets = ", ".join(self.proposals) or "an entry of proposals, which the recipe lacks"
         problems += [

@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from talaria.config.postprocess import PostprocessConfig
+from talaria.ensemble.resizing import Floats
 from talaria.ensemble.stacks import ClusterStack
 from talaria.evaluation.arrays import FloatArray, IntArray
 from talaria.evaluation.tiou import tiou
@@ -49,7 +50,7 @@ def clustered(
     Ranks and not scores decide, since members' scores differ in scale.
 
     Args:
-        listed: of each member, after its own suppression.
+        listed: of each member, after its own suppression; all with class scores of their segments, or none.
         scales: what each member's scores are divided by, above 0.
         num_videos: V.
         same_tiou: in (0, 1].
@@ -58,10 +59,10 @@ def clustered(
     Opening clusters by rank, without moving their middle while they grow, is ours: clusters do not depend on
     weights, so that trying weights costs a weighted mean.
     """
-    video_idx, segments, scores = [], [], []
+    video_idx, segments, scores, classes = [], [], [], list[Floats]()
     by_member = [_per_video(one, scale, num_videos) for one, scale in zip(listed, scales, strict=True)]
     for video in range(num_videos):
-        owner_D, segments_D2, score_D = _of_video([rows[video] for rows in by_member])
+        owner_D, segments_D2, score_D, classes_DK = _of_video([rows[video] for rows in by_member])
         cluster_D, num_clusters = _assigned(owner_D, segments_D2, same_tiou)
         segments_NX2 = np.zeros((len(listed), num_clusters, 2))
         scores_NX = np.zeros((len(listed), num_clusters))
@@ -70,30 +71,60 @@ def clustered(
         video_idx.append(np.full(num_clusters, video))
         segments.append(segments_NX2)
         scores.append(scores_NX)
+        if classes_DK is not None:
+            classes.append(_mean_classes(classes_DK, score_D, cluster_D, num_clusters))
     return ClusterStack(
         np.concatenate([np.zeros(0, np.int64), *video_idx]),
         np.concatenate([np.zeros((len(listed), 0, 2)), *segments], axis=1),
         np.concatenate([np.zeros((len(listed), 0)), *scores], axis=1),
+        np.concatenate(classes) if classes else None,
     )
 
 
-def _per_video(found: Candidates, scale: float, num_videos: int) -> list[tuple[FloatArray, FloatArray]]:
-    """Segments and scaled scores of each video, best first."""
+@dataclass(frozen=True)
+class _Rows:
+    """Detections of one member in one video, best first; scores are scaled."""
+
+    segments_D2: FloatArray
+    score_D: FloatArray
+    classes_DK: Floats | None
+
+
+def _per_video(found: Candidates, scale: float, num_videos: int) -> list[_Rows]:
     order = np.lexsort((-found.score, found.video_idx))
     ends = np.searchsorted(found.video_idx[order], np.arange(num_videos + 1))
     parts = (order[begin:end] for begin, end in pairwise(ends.tolist()))
-    return [(found.segments_frac[part], found.score[part] / scale) for part in parts]
+    classes = found.class_scores
+    return [
+        _Rows(
+            found.segments_frac[part],
+            found.score[part] / scale,
+            None if classes is None else classes[part].astype(np.float32),
+        )
+        for part in parts
+    ]
 
 
-def _of_video(rows: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Owner, segment and score of all detections: first the best of every member, then the second, ..."""
-    sizes = [len(scores) for _, scores in rows]
-    owner_D = np.repeat(np.arange(len(rows)), sizes)
+def _of_video(members: Sequence[_Rows]) -> tuple[IntArray, FloatArray, FloatArray, Floats | None]:
+    """Owner, segment, score, classes of detections: first the best of every member, then the second, ..."""
+    sizes = [len(rows.score_D) for rows in members]
+    owner_D = np.repeat(np.arange(len(members)), sizes)
     rank_D = np.concatenate([np.zeros(0, np.int64), *map(np.arange, sizes)])
-    segments_D2 = np.concatenate([np.zeros((0, 2)), *(segments for segments, _ in rows)])
-    score_D = np.concatenate([np.zeros(0), *(scores for _, scores in rows)])
+    segments_D2 = np.concatenate([np.zeros((0, 2)), *(rows.segments_D2 for rows in members)])
+    score_D = np.concatenate([np.zeros(0), *(rows.score_D for rows in members)])
+    classes = [rows.classes_DK for rows in members if rows.classes_DK is not None]
     order = np.lexsort((owner_D, rank_D))
-    return owner_D[order], segments_D2[order], score_D[order]
+    classes_DK = np.concatenate(classes)[order] if len(classes) == len(members) else None
+    return owner_D[order], segments_D2[order], score_D[order], classes_DK
+
+
+def _mean_classes(classes_DK: Floats, score_D: FloatArray, cluster_D: IntArray, num_clusters: int) -> Floats:
+    """(X, K) class scores of clusters: the mean of their detections by score."""
+    sums_XK = np.zeros((num_clusters, classes_DK.shape[1]), np.float32)
+    np.add.at(sums_XK, cluster_D, (score_D[:, None] * classes_DK).astype(np.float32))
+    total_X = np.bincount(cluster_D, score_D, minlength=num_clusters)
+    means_XK: Floats = (sums_XK / np.where(total_X > 0, total_X, 1.0)[:, None]).astype(np.float32)
+    return means_XK
 
 
 def _assigned(owner_D: IntArray, segments_D2: FloatArray, same_tiou: float) -> tuple[IntArray, int]:

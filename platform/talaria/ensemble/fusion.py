@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from talaria.ensemble.resizing import Floats, resize_curve, resize_map, resize_rows
 from talaria.errors import ConfigError, DataError
 from talaria.prediction.belief import Belief
+from talaria.prediction.found import FoundPrediction
 from talaria.prediction.raw import RawPrediction
 from talaria.prediction.refined import RefinedPrediction
 
@@ -83,6 +84,7 @@ class AlignedProposals:
         segments_NP2: where each member puts each proposal.
         scores_NP: each member's confidence.
         class_logits_NRK: class logits.
+        class_scores_PK: of segments that a single member found by itself, else None.
     """
 
     video_id: str
@@ -92,6 +94,7 @@ class AlignedProposals:
     segments_NP2: Floats
     scores_NP: Floats
     class_logits_NRK: Floats
+    class_scores_PK: Floats | None = None
 
     def fused(self, weights: Sequence[float]) -> RefinedPrediction:
         """As `Aligned.fused`. Source: 2020 winners' report (arXiv 2006.07520), section 2.3."""
@@ -128,15 +131,18 @@ def align(predictions: Sequence[Belief]) -> Aligned:
         DataError: other videos, durations, class columns or proposals, naming the video and what differs.
     """
     first, logits_NRK = predictions[0], aligned_logits(predictions)
+    if isinstance(first, FoundPrediction) and len(predictions) == 1:
+        return _found_alone(first, logits_NRK)
     maps = [one for one in predictions if isinstance(one, RawPrediction)]
     refined = [one for one in predictions if isinstance(one, RefinedPrediction)]
     if len(maps) == len(predictions):
         return _aligned_maps(maps, logits_NRK)
     if len(refined) == len(predictions):
         return _aligned_proposals(refined, logits_NRK)
+    found = len(predictions) - len(maps) - len(refined)
     raise DataError(
-        f"video {first.video_id}: {len(maps)} members have maps and {len(refined)} refined proposals; "
-        "members of one ensemble must be of one kind"
+        f"video {first.video_id}: {len(maps)} members have maps, {len(refined)} refined proposals, "
+        f"{found} found segments by themselves; expected one kind, and no more than one of the last"
     )
 
 
@@ -178,6 +184,20 @@ def _aligned_proposals(predictions: Sequence[RefinedPrediction], logits_NRK: Flo
         np.stack([one.segments_P2 for one in predictions]),
         np.stack([one.scores_P for one in predictions]),
         logits_NRK,
+    )
+
+
+def _found_alone(one: FoundPrediction, logits_NRK: Floats) -> AlignedProposals:
+    """Found segments as proposals of their own that stay where they are."""
+    return AlignedProposals(
+        one.video_id,
+        one.duration_s,
+        one.segments_P2,
+        np.ones_like(one.scores_P),
+        one.segments_P2[None],
+        one.scores_P[None],
+        logits_NRK,
+        one.class_scores_PK,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from talaria.ensemble.fusion import AlignedProposals
 from talaria.ensemble.pool import Part, Shortlist, VideoPool, pooled
@@ -34,12 +35,14 @@ _SCHEMA = pa.schema(
         ("values", pa.list_(pa.float32())),
         ("proposals", pa.list_(pa.float32())),
         ("proposal_scores", pa.list_(pa.float32())),
+        ("class_scores", pa.list_(pa.float16())),
         ("num_logit_rows", pa.int32()),
         ("class_logits", pa.list_(pa.float32())),
     ]
 )
 """`values` are beliefs of maps, (members, 4, segments), or scores of refined proposals, (members, segments);
-only the latter have `proposals`. `segments` of maps are there once, of refined proposals for each member."""
+only the latter have `proposals`, and `class_scores` where a member found them by itself. `segments` of maps
+are there once, of refined proposals for each member."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ def _columns(part: Part) -> dict[str, Any]:
         "values": part.scores_NP.reshape(-1),
         "proposals": part.proposals_P2.reshape(-1),
         "proposal_scores": part.proposal_scores_P,
+        **({} if part.class_scores_PK is None else {"class_scores": _halves(part.class_scores_PK)}),
     }
 
 
@@ -168,7 +172,18 @@ def _part(table: pa.Table, row: int) -> Part:
         segments.astype(np.float32).reshape(count, len(scores_P), 2),
         values.reshape(count, len(scores_P)),
         np.zeros((count, 0, 0), np.float32),
+        _class_scores(table, row, len(scores_P)),
     )
+
+
+def _class_scores(table: pa.Table, row: int, num_segments: int) -> Any:
+    if table["class_scores"][row].as_py() is None:
+        return None
+    return _floats(table, row, "class_scores").astype(np.float32).reshape(num_segments, -1)
+
+
+def _halves(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    return values.reshape(-1).astype(np.float16)
 
 
 def _floats(table: pa.Table, row: int, name: str) -> Any:

@@ -11,9 +11,9 @@ import numpy as np
 from talaria.config.postprocess import PostprocessConfig
 from talaria.ensemble.fusion import fuse
 from talaria.ensemble.weights import equal_weights
-from talaria.evaluation.suppression import soft_nms
 from talaria.prediction.belief import Belief
 from talaria.prediction.stores import RawStore
+from talaria.prediction.suppressing import suppress
 from talaria.store.proposal_store import VideoProposals, write_proposals
 
 
@@ -63,15 +63,8 @@ def proposed(beliefs: Sequence[Belief], config: PostprocessConfig) -> VideoPropo
     Source: 2020 winners' report (arXiv 2006.07520), sections 1.3 and 2.3.
     """
     fused = fuse(beliefs, equal_weights(len(beliefs)))
-    segments_frac, scores = fused.candidates(config)
-    kept = soft_nms(
-        segments_frac,
-        scores,
-        low=config.low,
-        high=config.high,
-        alpha=config.alpha,
-        top=config.detections_per_video,
-    )
+    segments_frac, scores, _ = fused.candidates(config)
+    kept = suppress(segments_frac, scores, config)
     return VideoProposals(
         fused.video_id,
         fused.duration_s,

@@ -21,7 +21,7 @@ from talaria.errors import DataError
 from talaria.evaluation.arrays import BoolArray, Detections, FloatArray, GroundTruth, IntArray
 from talaria.evaluation.detection import DetectionResult, detection_map
 from talaria.prediction.candidates import Candidates
-from talaria.prediction.postprocess import check_columns, labelled, suppressed
+from talaria.prediction.postprocess import check_columns, labelled, segment_classes, suppressed
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +138,19 @@ class FusionSet:
         return replace(self, joint=clustered(own, late.scales, len(self.predicted)))
 
     def _own_detections(self, configs: Sequence[PostprocessConfig]) -> list[Candidates]:
-        return [
+        """Of each member; where one gives its segments classes, and these count, all have such."""
+        own = [
             suppressed(stack.candidates((1.0,), config), config)
             for stack, config in zip(self.alone, configs, strict=True)
+        ]
+        by_proposal = all(config.classification == "proposal" for config in configs)
+        if not by_proposal or all(one.class_scores is None for one in own):
+            return [replace(one, class_scores=None) for one in own]
+        num_classes = len(self.truth.classes)
+        logits = [[rows[min(i, len(rows) - 1)] for rows in self.logits] for i in range(len(own))]
+        return [
+            replace(one, class_scores=segment_classes(one, mine, num_classes))
+            for one, mine in zip(own, logits, strict=True)
         ]
 
     def detections(

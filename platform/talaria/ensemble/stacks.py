@@ -132,12 +132,14 @@ class ProposalStack:
         proposal_scores_X: the generator's.
         segments_NX2: where each member puts each proposal, fractions of the video.
         scores_NX: each member's confidence.
+        class_scores_XK: of segments that a single member found by itself, else None.
     """
 
     video_idx: IntArray
     proposal_scores_X: Floats
     segments_NX2: Floats
     scores_NX: Floats
+    class_scores_XK: Floats | None = None
 
     @classmethod
     def of(cls, listed: Sequence[AlignedProposals]) -> ProposalStack:
@@ -147,6 +149,7 @@ class ProposalStack:
             np.concatenate([one.proposal_scores_P for one in listed]),
             np.concatenate([one.segments_NP2 for one in listed], axis=1),
             np.concatenate([one.scores_NP for one in listed], axis=1),
+            _joined([one.class_scores_PK for one in listed]),
         )
 
     def within(self, keep_V: BoolArray) -> ProposalStack:
@@ -157,6 +160,7 @@ class ProposalStack:
             self.proposal_scores_X[keep],
             self.segments_NX2[:, keep],
             self.scores_NX[:, keep],
+            _chosen(self.class_scores_XK, keep),
         )
 
     def candidates(self, weights: Sequence[float], config: PostprocessConfig) -> Candidates:
@@ -164,7 +168,8 @@ class ProposalStack:
         weight_N = checked_weights(weights, len(self.scores_NX))
         own_X = self.proposal_scores_X.astype(np.float64) ** config.proposal_power
         fused_X = fuse_probabilities(self.scores_NX, weight_N).astype(np.float64)
-        found = Candidates(self.video_idx, self.placed(weights), own_X * fused_X**config.refined_power)
+        score_X = own_X * fused_X**config.refined_power
+        found = Candidates(self.video_idx, self.placed(weights), score_X, self.class_scores_XK)
         return found.best(config.proposals_per_video)
 
     def placed(self, weights: Sequence[float]) -> FloatArray:
@@ -185,16 +190,24 @@ class ClusterStack:
         video_idx: (X,).
         segments_NX2: each member's segment in each cluster, fractions of the video.
         scores_NX: its score; 0 where the member has none there.
+        class_scores_XK: mean of its detections by score, whatever the weights; None where no member gives its
+            segments classes.
     """
 
     video_idx: IntArray
     segments_NX2: FloatArray
     scores_NX: FloatArray
+    class_scores_XK: Floats | None = None
 
     def within(self, keep_V: BoolArray) -> ClusterStack:
         """As `Stack.within`."""
         keep = keep_V[self.video_idx]
-        return ClusterStack(self.video_idx[keep], self.segments_NX2[:, keep], self.scores_NX[:, keep])
+        return ClusterStack(
+            self.video_idx[keep],
+            self.segments_NX2[:, keep],
+            self.scores_NX[:, keep],
+            _chosen(self.class_scores_XK, keep),
+        )
 
     def candidates(self, weights: Sequence[float], config: PostprocessConfig) -> Candidates:
         """As `Stack.candidates`; members that found nothing count as a score of 0.
@@ -203,7 +216,12 @@ class ClusterStack:
         """
         score_X = self._shares(weights).sum(axis=0)
         there = score_X > 0
-        found = Candidates(self.video_idx[there], self.placed(weights)[there], score_X[there])
+        found = Candidates(
+            self.video_idx[there],
+            self.placed(weights)[there],
+            score_X[there],
+            _chosen(self.class_scores_XK, there),
+        )
         return found.best(config.proposals_per_video)
 
     def placed(self, weights: Sequence[float]) -> FloatArray:
@@ -229,6 +247,16 @@ def stacked(parts: Sequence[Part]) -> Stack:
     proposals = [part for part in parts if isinstance(part, AlignedProposals)]
     assert len(parts) in (len(maps), len(proposals)), "parts of several kinds"
     return MapStack.of(maps) if maps else ProposalStack.of(proposals)
+
+
+def _joined(parts: Sequence[Floats | None]) -> Floats | None:
+    """All rows; None where a part has none."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known and len(known) == len(parts) else None
+
+
+def _chosen(rows: Floats | None, keep: BoolArray) -> Floats | None:
+    return None if rows is None else rows[keep]
 
 
 def _numbered(sizes: Sequence[int]) -> IntArray:

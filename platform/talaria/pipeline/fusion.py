@@ -74,12 +74,13 @@ def fuse_and_judge(session: Session, dataset: Dataset) -> Fused:
 def members_filter(session: Session) -> str:
     """The recipe's MLflow filter, by default the tag that people set, on runs of this pipeline.
 
-    By default the refiners are the members where the recipe has any, else the detectors.
+    By default all detectors are members; where the recipe has refiners, these take the place of the detectors
+    with maps.
     """
-    belief = REFINED_PROPOSALS if session.config.refiners else MAPS
+    left_out = MAPS if session.config.refiners else REFINED_PROPOSALS
     own = (
         f"{DEFAULT_FILTER} and tags.talaria.pipeline = '{session.config.run.name}' "
-        f"and tags.{BELIEF_TAG} = '{belief}'"
+        f"and tags.{BELIEF_TAG} != '{left_out}'"
     )
     return session.config.ensemble.members or own
 

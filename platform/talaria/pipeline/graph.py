@@ -23,7 +23,7 @@ class HeadNode:
 
 
 def detector_heads(config: RunConfig) -> list[HeadNode]:
-    """Every detector on every backbone that it names; without refiners each is an ensemble member."""
+    """Every detector on every backbone that it names."""
     return _heads(config, config.detectors)
 
 
@@ -35,7 +35,8 @@ def refiner_heads(config: RunConfig) -> list[HeadNode]:
 def proposal_sources(config: RunConfig, name: str) -> list[HeadNode]:
     """The detectors whose maps make a set of proposals."""
     members = config.proposals[name].members
-    return [head for head in detector_heads(config) if not members or head.name in members]
+    with_maps = [head for head in detector_heads(config) if config.detectors[head.node_name].has_maps]
+    return [head for head in with_maps if not members or head.name in members]
 
 
 def used_proposals(config: RunConfig) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from talaria.config.fingerprint import fingerprint, plain
+from talaria.config.nodes import ClassifierNode, DetectorNode, RefinerNode
 from talaria.pipeline.graph import HeadNode, classifier_heads, detector_heads
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training, run_trainings
@@ -16,6 +18,8 @@ from talaria.seeds import content_seed
 from talaria.store.feature_store import FeatureStore
 from talaria.store.ledger import Ledger
 from talaria.training.job import LabelledVideo, SnippetSource, TrainJob
+
+HeadSettings: TypeAlias = DetectorNode | ClassifierNode | RefinerNode
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def _detector(
     source = SnippetSource(
         str(store.folder), training_videos(session, dataset, store), node.model.num_snippets, dataset.classes
     )
-    return _training(session, head, node, source, {"in_channels": store.contract.feature_dim})
+    return _training(session, head, node, source)
 
 
 def _classifier(
@@ -60,14 +64,22 @@ def _classifier(
     source = SnippetSource(
         str(store.folder), training_videos(session, dataset, store), node.num_bins, dataset.classes
     )
-    sizes = {"in_channels": store.contract.feature_dim, "num_classes": len(dataset.classes)}
-    return _training(session, head, node, source, sizes)
+    return _training(session, head, node, source)
+
+
+def head_sizes(node: HeadSettings, store: FeatureStore, classes: Sequence[str]) -> dict[str, int]:
+    """What the data decides about a head, as `talaria_models.registry.build` takes it."""
+    sizes = {"in_channels": store.contract.feature_dim}
+    if isinstance(node, ClassifierNode) or (isinstance(node, DetectorNode) and not node.has_maps):
+        sizes["num_classes"] = len(classes)
+    return sizes
 
 
 def _training(
-    session: Session, head: HeadNode, node: Any, source: SnippetSource, sizes: dict[str, int]
+    session: Session, head: HeadNode, node: DetectorNode | ClassifierNode, source: SnippetSource
 ) -> Training:
-    contract = FeatureStore(Path(source.folder)).contract
+    store = FeatureStore(Path(source.folder))
+    contract = store.contract
     seed = content_seed(session.config.run.seed, "train", head.name)
     fields = {
         "model": node.model,
@@ -82,7 +94,7 @@ def _training(
     job = TrainJob(
         name=head.name,
         model=node.model,
-        sizes=sizes,
+        sizes=head_sizes(node, store, source.classes),
         optim=node.optim,
         source=source,
         seed=seed,

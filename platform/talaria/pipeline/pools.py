@@ -16,6 +16,8 @@ from talaria.store.artifact import RECORD
 from talaria.store.files import read_json
 
 _STAGE = "pools"
+_FORM = 2
+"""Of the files; pools of another one are made anew."""
 
 
 def pooled_set(
@@ -54,6 +56,7 @@ def _work(session: Session, stores: Mapping[str, RawStore], video_ids: Collectio
         "members": [(name, made_from(store.folder)) for name, store in stores.items()],
         "videos": fingerprint(list(video_ids)),
         "size": size,
+        "form": _FORM,
     }
     artifact = session.artifact(_STAGE, fingerprint(fields)[:8], "1", fields)
     plan = PoolPlan(

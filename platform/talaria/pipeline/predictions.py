@@ -25,6 +25,7 @@ from talaria.store.ledger import Ledger
 from talaria.tracking.mlflow_tracker import (
     BELIEF_TAG,
     FEATURES_TAG,
+    FOUND_SEGMENTS,
     MAPS,
     MEMBER_TAG,
     PREDICTIONS_TAG,
@@ -60,8 +61,9 @@ def predict_missing(
         for head in detector_heads(session.config)
     ]
     run_plans(session, "predict", detectors)
-    for detector in detectors:
-        session.track_once(detector.artifact, partial(offer, session, dataset, detector, MAPS))
+    for head, detector in zip(detector_heads(session.config), detectors, strict=True):
+        belief = MAPS if session.config.detectors[head.node_name].has_maps else FOUND_SEGMENTS
+        session.track_once(detector.artifact, partial(offer, session, dataset, detector, belief))
     return {detector.artifact.folder.name: detector for detector in detectors}
 
 
@@ -122,9 +124,10 @@ def detector_predictions(
     training, classified = heads.detectors[head.name], classified_by(session, heads, head.backbone)
     detector = training.artifact.folder
     classifier = classified.artifact.folder if classified else None
-    meta = raw_meta(dataset, head.name, subsets, ids)
+    digest, has_maps = weights_digest(detector), session.config.detectors[head.node_name].has_maps
+    meta = raw_meta(dataset, head.name, subsets, ids, "" if has_maps else f"found by {digest}")
     fields = {
-        "detector": weights_digest(detector),
+        "detector": digest,
         "classifier": weights_digest(classifier) if classifier else None,
         "features": store.contract.fingerprint,
         "meta": meta,

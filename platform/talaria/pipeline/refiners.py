@@ -9,7 +9,7 @@ from talaria.config.fingerprint import fingerprint, plain
 from talaria.config.nodes import RefinerNode
 from talaria.ensemble.proposing import ProposalPlan
 from talaria.pipeline.graph import HeadNode, proposal_sources, refiner_heads, used_proposals
-from talaria.pipeline.heads import TrainedHeads, training_videos
+from talaria.pipeline.heads import TrainedHeads, head_sizes, training_videos
 from talaria.pipeline.predictions import (
     Predicted,
     Work,
@@ -121,7 +121,7 @@ def _training(
     job = TrainJob(
         name=head.name,
         model=node.model,
-        sizes={"in_channels": store.contract.feature_dim},
+        sizes=head_sizes(node, store, source.classes),
         optim=node.optim,
         source=source,
         seed=seed,

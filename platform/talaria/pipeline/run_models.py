@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from talaria.config.schema import RunConfig
 from talaria.ensemble.proposing import proposed
@@ -19,6 +20,7 @@ from talaria.pipeline.graph import (
     refiner_heads,
 )
 from talaria.prediction.belief import Belief
+from talaria.prediction.found import FoundPrediction
 from talaria.prediction.members import MemberModel
 from talaria.prediction.raw import RawPrediction
 from talaria.prediction.refiners import RefinerModel
@@ -65,7 +67,7 @@ class RunModels:
         Args:
             features: by name of backbone.
         """
-        maps = {
+        found = {
             head.name: _as_stored(
                 self._detectors[head.name].predict_features(video_id, features[head.backbone])
             )
@@ -73,7 +75,7 @@ class RunModels:
             if head.name in self._detectors
         }
         offered = {
-            name: proposed([maps[head.name] for head in listed], self._config.proposals[name].suppression)
+            name: proposed([found[head.name] for head in listed], self._config.proposals[name].suppression)
             for name, listed in self._sources.items()
         }
         return [
@@ -81,7 +83,7 @@ class RunModels:
                 offered[self._config.refiners[head.node_name].proposals], features[head.backbone]
             )
             if head.name in self._refiners
-            else maps[head.name]
+            else found[head.name]
             for head in self._heads
         ]
 
@@ -105,6 +107,13 @@ class RunModels:
         return self._folder / "train" / head.name if head else None
 
 
-def _as_stored(raw: RawPrediction) -> RawPrediction:
-    """The prediction with its map rounded as a shard of raw predictions keeps it."""
-    return dataclasses.replace(raw, bm_map_MDT=raw.bm_map_MDT.astype(np.float16).astype(np.float32))
+def _as_stored(belief: Belief) -> Belief:
+    """The same, rounded as a shard of raw predictions keeps it."""
+    if isinstance(belief, RawPrediction):
+        return dataclasses.replace(belief, bm_map_MDT=_halved(belief.bm_map_MDT))
+    assert isinstance(belief, FoundPrediction)
+    return dataclasses.replace(belief, class_scores_PK=_halved(belief.class_scores_PK))
+
+
+def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values.astype(np.float16).astype(np.float32)

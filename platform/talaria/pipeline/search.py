@@ -14,7 +14,7 @@ from talaria.config.search import SearchSection
 from talaria.config.space import target_node, with_found
 from talaria.errors import ConfigError, DriftError
 from talaria.log import BOARD, LOGGER, Step, following
-from talaria.pipeline.heads import training_videos
+from talaria.pipeline.heads import head_sizes, training_videos
 from talaria.pipeline.predictions import Work
 from talaria.pipeline.refiners import refiner_source
 from talaria.pipeline.search_identity import deciding_fields, identity, judged_on_what
@@ -131,15 +131,13 @@ def _plan(
     config, capacity = session.config, session.capacity
     several = section.workers_per_trial > 1
     cpus = 1.0 if capacity.gpu else _trial_cpus(capacity, section.max_concurrent)
-    sizes = {"in_channels": FeatureStore(Path(source.folder)).contract.feature_dim}
-    if section.group == "classifiers":
-        sizes["num_classes"] = len(source.classes)
+    node = target_node(config, section)
     return SearchPlan(
         section=section,
-        node=target_node(config, section),
+        node=node,
         postprocess=config.postprocess,
         source=source,
-        sizes=sizes,
+        sizes=head_sizes(node, FeatureStore(Path(source.folder)), source.classes),
         folder=str(artifact.folder),
         seed=artifact.fields["seed"],
         cpus=config.resources.cpus_per_worker if several else cpus,

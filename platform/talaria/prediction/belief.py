@@ -1,4 +1,4 @@
-"""What a member may believe about a video: maps of a proposal generator, or proposals that it refined.
+"""What a member may believe about a video: maps of a generator, refined proposals, or found segments.
 
 Letters: P segments, R rows of logits, K classes.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,20 @@ from numpy.typing import NDArray
 
 from talaria.config.postprocess import PostprocessConfig
 from talaria.evaluation.arrays import FloatArray
+
+
+class Scored(NamedTuple):
+    """Segments of one video, best first.
+
+    Attributes:
+        segments_frac: (P, 2) fractions of the video.
+        score: (P,) at or above 0, whichever the class.
+        class_scores: (P, K) of the segments themselves; None where only the video or its clips have classes.
+    """
+
+    segments_frac: FloatArray
+    score: FloatArray
+    class_scores: NDArray[np.floating] | None = None
 
 
 class Belief(Protocol):
@@ -37,8 +51,8 @@ class Belief(Protocol):
         """The same with other class logits."""
         ...
 
-    def candidates(self, config: PostprocessConfig) -> tuple[FloatArray, FloatArray]:
-        """(P, 2) segments as fractions of the video and (P,) scores at or above 0, the best first."""
+    def candidates(self, config: PostprocessConfig) -> Scored:
+        """Its best segments, scored by the powers of `config`."""
         ...
 
 
@@ -74,6 +88,14 @@ def checked_logits(logits: object) -> NDArray[np.float32]:
     if not np.isfinite(found).all():
         raise ValueError("class_logits_RK: holds a value that is not finite")
     return found
+
+
+def check_fractions(name: str, values: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    """Refuse an array of another shape, or with a value outside [0, 1]; the message begins with `name`."""
+    if values.shape != shape:
+        raise ValueError(f"{name}: shape {values.shape}, expected {shape}")
+    if values.size and not (values.min() >= 0 and values.max() <= 1):
+        raise ValueError(f"{name}: values in [{values.min()}, {values.max()}], expected [0, 1]")
 
 
 def check_duration(duration_s: float) -> None:

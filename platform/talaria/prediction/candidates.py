@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from talaria.evaluation.arrays import FloatArray, IntArray
 
@@ -20,15 +21,18 @@ class Candidates:
         video_idx: (N,) position of the video, ascending.
         segments_frac: (N, 2) fractions of the video.
         score: (N,) at or above 0.
+        class_scores: (N, K) of the segments themselves; None where only videos or clips have classes.
     """
 
     video_idx: IntArray
     segments_frac: FloatArray
     score: FloatArray
+    class_scores: NDArray[np.floating] | None = None
 
     def at(self, index: IntArray) -> Candidates:
         """Some of them, in the order given."""
-        return Candidates(self.video_idx[index], self.segments_frac[index], self.score[index])
+        classes = None if self.class_scores is None else self.class_scores[index]
+        return Candidates(self.video_idx[index], self.segments_frac[index], self.score[index], classes)
 
     def best(self, top: int) -> Candidates:
         """The best `top` of each video, video after video; all, as they stand, where none has more.

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from talaria.config.postprocess import PostprocessConfig
-from talaria.evaluation.arrays import Detections, FloatArray, GroundTruth
+from talaria.evaluation.arrays import Detections, GroundTruth
 from talaria.evaluation.detection import detection_map
-from talaria.evaluation.suppression import soft_nms
+from talaria.prediction.belief import Scored
 from talaria.prediction.inputs import resized_features, whole_features
+from talaria.prediction.members import believed
 from talaria.prediction.models import device_of
 from talaria.prediction.refiners import Stages, refined
+from talaria.prediction.suppressing import suppress
 from talaria.store.feature_store import FeatureStore
 from talaria.store.proposal_store import ProposalStore, VideoProposals
-from talaria_models.bmn.decode import probabilities, proposals
 
 
 class Judge(Protocol):
@@ -52,17 +53,10 @@ class JudgedDetector:
         return proposals_map(self.truth, self.durations_s, found, self.settings)
 
     @torch.inference_mode()
-    def _candidates(self, model: nn.Module, features_1CT: Tensor) -> tuple[FloatArray, FloatArray]:
-        raw = probabilities(model(features_1CT.to(device_of(model))))
-        return proposals(
-            raw.start_BT[0].cpu().numpy(),
-            raw.end_BT[0].cpu().numpy(),
-            raw.bm_map_BMDT[0].cpu().numpy(),
-            map_classification_power=self.settings.map_classification_power,
-            map_regression_power=self.settings.map_regression_power,
-            boundary_power=self.settings.boundary_power,
-            top=self.settings.proposals_per_video,
-        )
+    def _candidates(self, model: nn.Module, features_1CT: Tensor) -> Scored:
+        about = {"video_id": "", "duration_s": 1.0, "class_logits_RK": np.zeros((1, 1), np.float32)}
+        output = model(features_1CT.to(device_of(model)))
+        return believed(model, output, about).candidates(self.settings)
 
 
 @dataclass(frozen=True)
@@ -118,27 +112,20 @@ class JudgedClassifier:
 def proposals_map(
     truth: GroundTruth,
     durations_s: Sequence[float],
-    candidates: Sequence[tuple[FloatArray, FloatArray]],
+    candidates: Sequence[Scored],
     settings: PostprocessConfig,
 ) -> float:
-    """Average mAP of scored segments after Soft-NMS, in [0, 1].
+    """Average mAP of scored segments after suppression, in [0, 1].
 
     Args:
         truth: with one label.
         durations_s: lengths of its videos.
-        candidates: of each video (P, 2) fractions of it and (P,) scores.
-        settings: of Soft-NMS, and how many segments of a video are kept.
+        candidates: of each video.
+        settings: of suppression, and how many segments of a video are kept.
     """
     video_idx, segments_s, scores = [], [], []
-    for index, (segments_frac, score_P) in enumerate(candidates):
-        kept = soft_nms(
-            segments_frac,
-            score_P,
-            low=settings.low,
-            high=settings.high,
-            alpha=settings.alpha,
-            top=settings.detections_per_video,
-        )
+    for index, (segments_frac, score_P, _) in enumerate(candidates):
+        kept = suppress(segments_frac, score_P, settings)
         video_idx.append(np.full(len(kept.score), index))
         segments_s.append(segments_frac[kept.index] * durations_s[index])
         scores.append(kept.score)

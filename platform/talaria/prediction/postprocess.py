@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from talaria.config.postprocess import PostprocessConfig
 from talaria.errors import DataError
 from talaria.evaluation.arrays import Detections, FloatArray, IntArray
-from talaria.evaluation.suppression import Kept, soft_nms
+from talaria.evaluation.suppression import Kept
 from talaria.prediction.belief import Belief
 from talaria.prediction.candidates import Candidates, best_of_each
+from talaria.prediction.suppressing import suppress
 from talaria.records import Detection
 
 
@@ -27,9 +29,10 @@ def postprocess(
 ) -> Detections:
     """The detections of some videos.
 
-    `video` (HACS): Soft-NMS once over the segments of a video, then score = proposal score x class score of
-    the video for its best classes. `proposal`: the class scores of a segment are those of the clips inside
-    it; score = proposal score x class score, then Soft-NMS for each class.
+    `video` (HACS): suppression once over the segments of a video, then score = proposal score x class score
+    of the video for its best classes. `proposal`: the class scores of a segment are its own, where its
+    detector gives it such, else those of the clips inside it; score = proposal score x class score, then
+    suppression for each class.
 
     Args:
         predictions: one of each video.
@@ -46,10 +49,12 @@ def postprocess(
     Source: for `video`, the report of the 2021 HACS winners, sections 2.3 and 2.4 (equation 1).
     """
     found = [prediction.candidates(config) for prediction in predictions]
+    classes_NK = [one.class_scores for one in found if one.class_scores is not None]
     candidates = Candidates(
-        np.repeat(np.arange(len(found)), [len(scores) for _, scores in found]),
-        np.concatenate([np.zeros((0, 2)), *(segments for segments, _ in found)]),
-        np.concatenate([np.zeros(0), *(scores for _, scores in found)]),
+        np.repeat(np.arange(len(found)), [len(one.score) for one in found]),
+        np.concatenate([np.zeros((0, 2)), *(one.segments_frac for one in found)]),
+        np.concatenate([np.zeros(0), *(one.score for one in found)]),
+        np.concatenate(classes_NK) if found and len(classes_NK) == len(found) else None,
     )
     logits = [prediction.class_logits_RK for prediction in predictions]
     check_columns([(one.video_id, one.class_logits_RK) for one in predictions], len(classes))
@@ -83,9 +88,22 @@ def labelled(
 
 
 def suppressed(candidates: Candidates, config: PostprocessConfig) -> Candidates:
-    """What Soft-NMS keeps of each video, whatever the class, with decayed scores; in each the best first."""
+    """What suppression keeps of each video, whatever the class, with lowered scores, the best first."""
     kept = _suppressed(candidates, candidates.video_idx, config)
-    return Candidates(candidates.video_idx[kept.index], candidates.segments_frac[kept.index], kept.score)
+    return replace(candidates.at(kept.index), score=kept.score)
+
+
+def segment_classes(
+    candidates: Candidates, logits_VRK: Sequence[NDArray[np.floating]], num_classes: int
+) -> FloatArray:
+    """(N, K) class scores of segments: their own, else the mean of the clips inside each."""
+    if candidates.class_scores is not None:
+        return candidates.class_scores.astype(np.float64)
+    share_NK = np.zeros((len(candidates.score), num_classes))
+    for index, logits_RK in enumerate(logits_VRK):
+        mine = slice(*np.searchsorted(candidates.video_idx, [index, index + 1]))
+        share_NK[mine] = pooled(class_scores(logits_RK, num_classes), candidates.segments_frac[mine])
+    return share_NK
 
 
 def as_results(
@@ -156,11 +174,7 @@ def _labelled_by_proposal(
     num_classes: int,
 ) -> tuple[Candidates, IntArray]:
     """Segments with their own best classes, suppressed within each class of a video, and their labels."""
-    share_NK = np.zeros((len(candidates.score), num_classes))
-    for index, logits_RK in enumerate(logits_VRK):
-        mine = slice(*np.searchsorted(candidates.video_idx, [index, index + 1]))
-        share_NK[mine] = pooled(class_scores(logits_RK, num_classes), candidates.segments_frac[mine])
-    label_NA, share_NA = _best_classes(share_NK, config)
+    label_NA, share_NA = _best_classes(segment_classes(candidates, logits_VRK, num_classes), config)
     num_tried = label_NA.shape[1]
     labelled = Candidates(
         np.repeat(candidates.video_idx, num_tried),
@@ -174,16 +188,8 @@ def _labelled_by_proposal(
 
 
 def _suppressed(candidates: Candidates, group_idx: IntArray, config: PostprocessConfig) -> Kept:
-    """Soft-NMS in each group; no more are kept than can be among a video's best detections."""
-    return soft_nms(
-        candidates.segments_frac,
-        candidates.score,
-        group_idx,
-        low=config.low,
-        high=config.high,
-        alpha=config.alpha,
-        top=config.detections_per_video,
-    )
+    """Suppression in each group; no more are kept than can be among a video's best detections."""
+    return suppress(candidates.segments_frac, candidates.score, config, group_idx)
 
 
 def _video_scores(logits_VRK: Sequence[NDArray[np.floating]], num_classes: int) -> FloatArray:

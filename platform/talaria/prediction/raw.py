@@ -18,8 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from talaria.config.postprocess import PostprocessConfig
-from talaria.evaluation.arrays import FloatArray
-from talaria.prediction.belief import Columns, check_duration, checked_logits
+from talaria.prediction.belief import Columns, Scored, check_duration, checked_logits
 from talaria.prediction.shards import floats, logit_rows
 from talaria_models.bmn.decode import proposals
 
@@ -67,9 +66,9 @@ class RawPrediction:
         """The same with other class logits."""
         return replace(self, class_logits_RK=class_logits_RK)
 
-    def candidates(self, config: PostprocessConfig) -> tuple[FloatArray, FloatArray]:
+    def candidates(self, config: PostprocessConfig) -> Scored:
         """The best segments of the map, scored by the powers of `config`."""
-        return proposals(
+        segments_frac, score = proposals(
             self.start_T,
             self.end_T,
             self.bm_map_MDT,
@@ -78,6 +77,7 @@ class RawPrediction:
             boundary_power=config.boundary_power,
             top=config.proposals_per_video,
         )
+        return Scored(segments_frac, score)
 
 
 @lru_cache(maxsize=16)

@@ -13,8 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from talaria.config.postprocess import PostprocessConfig
-from talaria.evaluation.arrays import FloatArray
-from talaria.prediction.belief import Columns, check_duration, checked_logits
+from talaria.prediction.belief import Columns, Scored, check_duration, check_fractions, checked_logits
 from talaria.prediction.shards import floats, logit_rows
 
 
@@ -52,7 +51,7 @@ class RefinedPrediction:
         }
         for name, shape in shapes.items():
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
-            _check(name, getattr(self, name), shape)
+            check_fractions(name, getattr(self, name), shape)
         object.__setattr__(self, "class_logits_RK", checked_logits(self.class_logits_RK))
         if (self.segments_P2[:, 1] < self.segments_P2[:, 0]).any():
             raise ValueError("segments_P2: holds a segment whose end precedes its start")
@@ -62,19 +61,12 @@ class RefinedPrediction:
         """The same with other class logits."""
         return replace(self, class_logits_RK=class_logits_RK)
 
-    def candidates(self, config: PostprocessConfig) -> tuple[FloatArray, FloatArray]:
+    def candidates(self, config: PostprocessConfig) -> Scored:
         """The refined segments; score = generator's ^ proposal_power * refiner's ^ refined_power."""
         own_P = self.proposal_scores_P.astype(np.float64) ** config.proposal_power
         score_P = own_P * self.scores_P.astype(np.float64) ** config.refined_power
         best = np.argsort(-score_P, kind="stable")[: config.proposals_per_video]
-        return self.segments_P2.astype(np.float64)[best], score_P[best]
-
-
-def _check(name: str, values: NDArray[np.float32], shape: tuple[int, ...]) -> None:
-    if values.shape != shape:
-        raise ValueError(f"{name}: shape {values.shape}, expected {shape}")
-    if values.size and not (values.min() >= 0 and values.max() <= 1):
-        raise ValueError(f"{name}: values in [{values.min()}, {values.max()}], expected [0, 1]")
+        return Scored(self.segments_P2.astype(np.float64)[best], score_P[best])
 
 
 def _packed(row: RefinedPrediction) -> dict[str, Any]:

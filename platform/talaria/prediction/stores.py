@@ -1,6 +1,6 @@
 """Raw predictions on disk: a folder of Parquet shards, one row per video, readable with plain pyarrow.
 
-Shards of one set hold one kind of belief: boundary-matching maps, or refined proposals.
+Shards of one set hold one kind of belief: boundary-matching maps, refined proposals, or found segments.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from talaria.errors import DataError
 from talaria.prediction.belief import Belief, Columns
+from talaria.prediction.found import FOUND, FoundPrediction
 from talaria.prediction.raw import MAPS, RawPrediction
 from talaria.prediction.refined import REFINED, RefinedPrediction
 from talaria.prediction.shards import about, columns, opened
@@ -25,7 +26,11 @@ from talaria.store.files import written_aside
 _ROWS_PER_GROUP = 16
 """Videos that are read from disk together: 16 maps of T = 200 are 1.3 MB."""
 _META = b"talaria"
-_KINDS: dict[type, Columns] = {RawPrediction: MAPS, RefinedPrediction: REFINED}
+_KINDS: dict[type, Columns] = {
+    RawPrediction: MAPS,
+    RefinedPrediction: REFINED,
+    FoundPrediction: FOUND,
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class RawMeta:
         video_ids: every video of that split that the set covers.
         classes: columns of the logits, without background.
         time_base: how `duration_s` was measured, such as `decoded`.
-        proposals: fingerprint of the proposals that were refined; empty for maps.
+        proposals: fingerprint of the proposals that were refined, or of the detector that found segments by
+            itself; empty for maps. Members that differ in it share nothing but the video.
     """
 
     member: str

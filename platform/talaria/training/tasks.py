@@ -28,6 +28,9 @@ from talaria_models.refine_network.criterion import RefineNetworkCriterion
 from talaria_models.refine_network.targets import build_targets as refine_network_targets
 from talaria_models.refining import build_targets
 from talaria_models.registry import BackboneConfig, build
+from talaria_models.s_2d_tan.config import S2DTANConfig
+from talaria_models.s_2d_tan.criterion import S2DTANCriterion
+from talaria_models.s_2d_tan.targets import build_targets as s_2d_tan_targets
 from talaria_models.tcanet.config import TCANetConfig
 from talaria_models.tcanet.criterion import TCANetCriterion
 
@@ -108,8 +111,16 @@ def _head_task(job: TrainJob, model: nn.Module, source: SnippetSource) -> Traini
 
         dataset = SnippetDataset(source, detector_targets)
         return _task(model, dataset, BMNCriterion(config))
-    assert isinstance(config, ClassifierConfig)
     index = {label: position for position, label in enumerate(source.classes)}
+    if isinstance(config, S2DTANConfig):
+        tan = config
+
+        def candidate_targets(video: LabelledVideo) -> Sample:
+            labels = [index[annotation.label] for annotation in video.annotations]
+            return s_2d_tan_targets(segments_frac(video), labels, tan)
+
+        return _task(model, SnippetDataset(source, candidate_targets), S2DTANCriterion())
+    assert isinstance(config, ClassifierConfig)
 
     def classifier_targets(video: LabelledVideo) -> Sample:
         labels = sorted({index[annotation.label] for annotation in video.annotations})

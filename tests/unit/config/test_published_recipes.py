@@ -14,7 +14,7 @@ from talaria.config.loading import load_recipe, load_resolved, save_resolved
 from talaria.config.schema import RunConfig
 from talaria.pipeline.graph import classifier_heads, detector_heads, proposal_sources, refiner_heads
 from talaria.pipeline.run import run_pipeline
-from talaria_models.registry import build
+from talaria_models.registry import TELL_CLASSES, build
 
 RECIPES = sorted((Path(__file__).resolve().parents[3] / "jobs" / "recipes").glob("*.yaml"))
 NUM_CLASSES = 200
@@ -42,12 +42,13 @@ def models(config: RunConfig) -> Iterator[tuple[str, nn.Module]]:
             network = build(node.model, num_classes=NUM_CLASSES + 1, **sizes)
             channels[name] = feature_dim(network)
             yield f"{name} {clip.height}x{clip.width}", network
-    nodes: dict[str, Any] = {**config.detectors, **config.refiners}
-    for head in (*detector_heads(config), *refiner_heads(config)):
-        yield head.name, build(nodes[head.node_name].model, in_channels=channels[head.backbone])
-    for head in classifier_heads(config):
-        sizes = {"in_channels": channels[head.backbone], "num_classes": NUM_CLASSES}
-        yield head.name, build(config.classifiers[head.node_name].model, **sizes)
+    nodes: dict[str, Any] = {**config.detectors, **config.refiners, **config.classifiers}
+    for head in (*detector_heads(config), *refiner_heads(config), *classifier_heads(config)):
+        node = nodes[head.node_name]
+        sizes = {"in_channels": channels[head.backbone]}
+        if node in config.classifiers.values() or node.model.name in TELL_CLASSES:
+            sizes["num_classes"] = NUM_CLASSES
+        yield head.name, build(node.model, **sizes)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

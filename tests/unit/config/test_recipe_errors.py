@@ -48,7 +48,10 @@ ONE_MISTAKE: list[tuple[dict[str, Any], str]] = [
         {f"{SLOWFAST}/model/name": ...},
         "backbones.slowfast.model.name: missing; expected one of slowfast, vivit",
     ),
-    ({"detectors/bmn/model/name": "bnm"}, "detectors.bmn.model.name: found 'bnm'; expected 'bmn'"),
+    (
+        {"detectors/bmn/model/name": "bnm"},
+        "detectors.bmn.model.name: found 'bnm'; expected one of bmn, s_2d_tan",
+    ),
     (
         {"detectors/bmn/optim": {"epochs": 2.5}},
         "detectors.bmn.optim.epochs: found 2.5; expected a whole number",
@@ -96,7 +99,8 @@ ONE_MISTAKE: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"proposals": {"all": {"members": ["slowfast-bmm"]}}},
-        "proposals.all.members: 'slowfast-bmm' is no detector on its backbone; expected one of slowfast-bmn,",
+        "proposals.all.members: 'slowfast-bmm' is no detector with maps on its backbone; expected one of "
+        "slowfast-bmn,",
     ),
     (
         {"refiners": {"tca": {"model": {"name": "tcanet"}, "proposals": "all"}}},

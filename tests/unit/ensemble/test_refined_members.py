@@ -50,7 +50,7 @@ def refined(index: int = 0, member: str = "a", count: int = 5) -> RefinedPredict
 
 def test_candidates_are_scored_by_both_powers_and_the_best_come_first() -> None:
     one = refined()
-    segments, scores = one.candidates(replace(CONFIG, proposal_power=0.5, refined_power=2.0))
+    segments, scores, _ = one.candidates(replace(CONFIG, proposal_power=0.5, refined_power=2.0))
     expected = one.proposal_scores_P.astype(float) ** 0.5 * one.scores_P.astype(float) ** 2
     np.testing.assert_allclose(scores, np.sort(expected)[::-1])
     np.testing.assert_array_equal(segments, one.segments_P2[np.argsort(-expected)].astype(float))
@@ -73,7 +73,7 @@ def test_other_proposals_and_maps_are_refused() -> None:
     moved = replace(one, proposals_P2=one.proposals_P2 * np.float32(0.5))
     with pytest.raises(DataError, match="refined other proposals"):
         fuse([one, moved], [0.5, 0.5])
-    with pytest.raises(DataError, match="1 members have maps and 1 refined proposals"):
+    with pytest.raises(DataError, match="1 members have maps, 1 refined proposals"):
         fuse([one, believed(VIDEOS[0], size=6)], [0.5, 0.5])
 
 
@@ -124,7 +124,7 @@ def test_refined_truth_scores_one_and_the_set_knows_its_kind() -> None:
 def test_proposals_are_the_suppressed_candidates_of_the_fused_maps() -> None:
     beliefs = [believed(VIDEOS[0], size=12, noise=0.4, member=name) for name in "ab"]
     offered = proposed(beliefs, CONFIG)
-    segments, scores = fuse(beliefs, [0.5, 0.5]).candidates(CONFIG)
+    segments, scores, _ = fuse(beliefs, [0.5, 0.5]).candidates(CONFIG)
     kept = soft_nms(segments, scores, low=CONFIG.low, high=CONFIG.high, alpha=CONFIG.alpha, top=7)
     np.testing.assert_allclose(offered.segments_P2, segments[kept.index], rtol=1e-6)
     np.testing.assert_allclose(offered.scores_P, kept.score, rtol=1e-6)
