@@ -1,5 +1,7 @@
-"""Refiners, and a detector without maps, added to a finished run: only what is new is computed, and new videos
-go the same way."""
+"""Refiners, and a detector without maps, added to a finished run: only what is new is computed.
+
+New videos go the same way.
+"""
 
 from __future__ import annotations
 
