@@ -1,0 +1,1 @@
+"""SP-TAD: temporal action detection with sparse proposals, end to end from the frames."""
