@@ -1,0 +1,1 @@
+"""KT-MGFN: detection learned from the classes of whole videos."""
