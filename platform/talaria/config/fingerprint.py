@@ -10,15 +10,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
-UNLESS_NONE = {"plain": "unless None"}
-"""Metadata of a dataclass field that takes no part in digests and plain forms while it is None: settings that
-do not use it are the same with and without it."""
+UNLESS_NONE: dict[str, Any] = {"plain": "unless None"}
+"""Metadata of a dataclass field, or `json_schema_extra` of a model's, that takes no part in digests and plain
+forms while it is None: settings that do not use it are the same with and without it."""
 
 
 def plain(value: Any) -> Any:
     """`value` as JSON types: models and dataclasses become dicts, tuples become lists."""
     if isinstance(value, BaseModel):
-        return plain(value.model_dump(mode="python"))
+        return {
+            name: plain(item)
+            for name, field in type(value).model_fields.items()
+            if (item := getattr(value, name)) is not None or field.json_schema_extra != UNLESS_NONE
+        }
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         found = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {
