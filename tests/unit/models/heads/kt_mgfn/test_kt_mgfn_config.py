@@ -15,6 +15,7 @@ from talaria_models.kt_mgfn.config import KTMGFNConfig, trimmed_branch
         ("num_snippets", 0),
         ("hidden_dim", 0),
         ("regressor_dim", 0),
+        ("trimmed_clips", 0),
         ("kernel_size", 2),
         ("dilations", (1,)),
         ("dilations", (1, 0)),
