@@ -41,14 +41,12 @@ class KTMGFNConfig:
     """Probability from which a class counts as predicted; the most probable one of a video always does."""
     transfer: bool = True
     """KTM: pull pooled features to those of trimmed clips of the same classes."""
-    trimmed_clips: int = 8
-    """Trimmed clips R that a video is compared with in one step, drawn anew each time."""
     mmd_widths: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
     """Widths of the Gaussian kernels, in mean squared distances of the compared features."""
     mmd_weight: float = 1.0
     """Weight of the transfer loss."""
     trimmed_clips: int = 16
-    """Trimmed clips of a video's classes that it is compared with in a step."""
+    """Trimmed clips R of a video's classes that it is compared with in a step, drawn anew each time."""
     regression: bool = True
     """BRM: regress boundaries from anchors; without it thresholds on the activation cut the segments."""
     regressor_dim: int = 128
