@@ -34,10 +34,8 @@ def drawn_windows(batch: int, generator: torch.Generator) -> tuple[tuple[Tensor,
     return tuple(F.avg_pool1d(features, stride) for stride in (2, 4, 8)), truths
 
 
-def share_found(num_stages: int) -> float:
-    """After training: share of actions that a window's best predictions hit at a tIoU of 0.7, class included."""
+def trained_heads(num_stages: int, generator: torch.Generator) -> SPTADHeads:
     torch.manual_seed(0)
-    generator = torch.Generator().manual_seed(3)
     config = small_config(
         window_frames=NUM_FRAMES,
         hidden_dim=64,
@@ -59,9 +57,16 @@ def share_found(num_stages: int) -> float:
         torch.nn.utils.clip_grad_norm_(heads.parameters(), 1.0)
         optimiser.step()
         schedule.step()
+    return heads.eval()
+
+
+def share_found(num_stages: int) -> float:
+    """Share of actions that a window's best predictions hit at a tIoU of 0.7, class included."""
+    generator = torch.Generator().manual_seed(3)
+    heads = trained_heads(num_stages, generator)
     levels, truths = drawn_windows(128, generator)
     with torch.inference_mode():
-        last = heads.eval()(levels).stages[-1]
+        last = heads(levels).stages[-1]
     hits = [
         hit
         for segments, logits, wanted in zip(last.segments_BP2, last.class_logits_BPK, truths, strict=True)
