@@ -2,8 +2,9 @@
 
     python extraction_driver.py JOB.json
 
-JOB holds `store`, `model`, `folder` of videos, `victim` (none, actor, node, driver) and `after_s`, from
-the first shard that is begun. With `node` the cluster has a second node, which is the one that is lost.
+JOB holds `store`, `model`, `folder` of videos, `victim` (none, actor, node, driver), and when it is struck:
+`after_s` from the moment when a shard is begun and `after_shards` are whole. With `node` the cluster has a
+second node, which is the one that is lost.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from talaria.records import Video
 from talaria.store.ledger import Ledger
 
 CLIP = ClipSpec(fps=10, num_frames=8, stride_frames=4, height=48, width=48)
+_STRUCK: list[int] = []
+"""Whole shards when the victim was struck."""
 
 
 def main() -> None:
@@ -45,38 +48,29 @@ def main() -> None:
         "driver": lambda: os.kill(os.getpid(), signal.SIGKILL),
     }
     if victim in strikes:
-        threading.Thread(target=_strike, args=(store, job["after_s"], strikes[victim]), daemon=True).start()
+        threading.Thread(target=_strike, args=(store, job, strikes[victim]), daemon=True).start()
     videos = [
         Video(path.stem, str(path), "testing", None, ()) for path in sorted(Path(job["folder"]).iterdir())
     ]
     plan = ExtractionPlan(str(store), job["model"], CLIP, 4, "float16", 60.0)
-    began_s: list[float] = []
-    threading.Thread(target=_mark, args=(store, began_s), daemon=True).start()
     resources, capacity = ResourcesSection(actors=2), Capacity(2, 0, 1)
     extract(plan, videos, Ledger(store), StageLimits(60.0, 0.0), resources, capacity, lambda row, found: None)
     ray.shutdown()
     cluster.shutdown()
-    print(json.dumps({"worked_s": time.monotonic() - began_s[0] if began_s else 0.0}))
+    print(json.dumps({"struck": _STRUCK}))
 
 
 def _node(cpus: int) -> dict[str, Any]:
     return {"num_cpus": cpus, "object_store_memory": 100 * 2**20, "include_dashboard": False}
 
 
-def _mark(store: Path, began_s: list[float]) -> None:
-    _wait_for_work(store)
-    began_s.append(time.monotonic())
-
-
-def _strike(store: Path, after_s: float, blow: Callable[[], Any]) -> None:
-    _wait_for_work(store)
-    time.sleep(after_s)
-    blow()
-
-
-def _wait_for_work(store: Path) -> None:
-    while not any((store / "videos").glob(".*.tmp")):
+def _strike(store: Path, job: dict[str, Any], blow: Callable[[], Any]) -> None:
+    videos = store / "videos"
+    while not any(videos.glob(".*.tmp")) or len(list(videos.glob("*.parquet"))) < job["after_shards"]:
         time.sleep(0.02)
+    time.sleep(job["after_s"])
+    blow()
+    _STRUCK.append(len(list(videos.glob("*.parquet"))))
 
 
 def _an_actor() -> int:
