@@ -38,7 +38,9 @@ class KTMGFNConfig:
     """Activation above which a snippet is erased for the second stage, in (0, 1): 1 is the largest of a class
     in the video."""
     class_threshold: float = 0.5
-    """Probability from which a class counts as predicted; the most probable one of a video always does."""
+    """Probability from which a class erases where labels are not given; the most probable one always does."""
+    found_threshold: float = 0.05
+    """Probability from which segments of a class are found; those of the most probable one always are."""
     transfer: bool = True
     """KTM: pull pooled features to those of trimmed clips of the same classes."""
     mmd_widths: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -91,7 +93,7 @@ class KTMGFNConfig:
         for field in ("dropout", "keep_activation"):
             if not 0.0 <= getattr(self, field) < 1.0:
                 raise ValueError(f"{field}: found {getattr(self, field)}, expected 0 <= {field} < 1")
-        for field in ("erase_threshold", "class_threshold"):
+        for field in ("erase_threshold", "class_threshold", "found_threshold"):
             if not 0.0 < getattr(self, field) < 1.0:
                 raise ValueError(f"{field}: found {getattr(self, field)}, expected 0 < {field} < 1")
         if not -1.0 <= self.keep_contrast < 1.0:

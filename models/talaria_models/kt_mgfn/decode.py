@@ -17,7 +17,7 @@ from talaria_models.kt_mgfn.oic import average_activation, best_anchors, contras
 
 
 def found_segments(output: KTMGFNOutput, config: KTMGFNConfig, top: int) -> list[FoundSegments]:
-    """The segments of each video and each of its predicted classes, best first.
+    """The segments of each video and each of its likely classes, best first.
 
     A segment belongs to the class whose activation it was found on: its class scores are the probability that
     the video has that class, and 0 for all others.
@@ -28,7 +28,7 @@ def found_segments(output: KTMGFNOutput, config: KTMGFNConfig, top: int) -> list
         top: most segments of a video.
     """
     probability_BK = torch.sigmoid(output.class_logits_BK.float())
-    wanted_BK = predicted_classes(probability_BK, config.class_threshold)
+    wanted_BK = predicted_classes(probability_BK, config.found_threshold)
     activation_BKT = normalised(output.cas_BKT, output.valid_BT)
     found = []
     for row, wanted_K in enumerate(wanted_BK):

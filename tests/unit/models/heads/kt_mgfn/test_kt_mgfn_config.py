@@ -22,6 +22,7 @@ from talaria_models.kt_mgfn.config import KTMGFNConfig, trimmed_branch
         ("dropout", 1.0),
         ("erase_threshold", 1.0),
         ("class_threshold", 0.0),
+        ("found_threshold", 0.0),
         ("mmd_widths", ()),
         ("mmd_widths", (0.0,)),
         ("mmd_weight", -1.0),

@@ -78,10 +78,19 @@ def test_without_evidence_nothing_is_found(config: KTMGFNConfig) -> None:
 
 def test_the_most_probable_class_counts_even_below_the_threshold() -> None:
     output = step_output([{1: [(12, 22)]}])
-    doubtful = replace(output, class_logits_BK=torch.tensor([[-9.0, -3.0, -8.0]]))
+    doubtful = replace(output, class_logits_BK=torch.tensor([[-9.0, -5.0, -8.0]]))
     found = found_segments(doubtful, CUT, top=5)[0]
     np.testing.assert_allclose(found.segments_P2 * 40, [[12, 22]], atol=1e-5)
-    assert found.class_scores_PK[0, 1] == pytest.approx(float(torch.sigmoid(torch.tensor(-3.0))), rel=1e-5)
+    assert found.class_scores_PK[0, 1] == pytest.approx(float(torch.sigmoid(torch.tensor(-5.0))), rel=1e-5)
+
+
+def test_likely_classes_are_found_each_with_its_probability() -> None:
+    output = step_output([{0: [(2, 6)], 1: [(12, 22)], 2: [(30, 33)]}])
+    output = replace(output, class_logits_BK=torch.tensor([[3.0, -2.0, -4.0]]))
+    found = found_segments(output, CUT, top=5)[0]
+    np.testing.assert_allclose(found.segments_P2 * 40, [[2, 6], [12, 22]], atol=1e-5)
+    want = torch.sigmoid(output.class_logits_BK[0])
+    np.testing.assert_allclose(found.class_scores_PK, [[want[0], 0, 0], [0, want[1], 0]], rtol=1e-5)
 
 
 def test_fractions_are_of_the_video_and_not_of_the_grid() -> None:
