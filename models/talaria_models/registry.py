@@ -18,6 +18,7 @@ from talaria_models.backbones.videomae.config import VideoMAEConfig
 from talaria_models.backbones.vivit.config import ViViTConfig
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.kt_mgfn.config import KTMGFNConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
 from talaria_models.s_2d_tan.config import S2DTANConfig
 from talaria_models.tcanet.config import TCANetConfig
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from talaria_models.backbones.published import LoadPublished
 
 BackboneConfig = SlowFastConfig | ViViTConfig | CSNConfig | I3DConfig | TimeSformerConfig | VideoMAEConfig
-DetectorConfig = BMNConfig | S2DTANConfig
+DetectorConfig = BMNConfig | S2DTANConfig | KTMGFNConfig
 RefinerConfig = TCANetConfig | RefineNetworkConfig
 ModelConfig = BackboneConfig | DetectorConfig | RefinerConfig | ClassifierConfig
 
@@ -41,12 +42,13 @@ _MODELS: dict[str, tuple[type[Any], str, str]] = {
     "videomae": (VideoMAEConfig, "talaria_models.backbones.videomae.model", "VideoMAE"),
     "bmn": (BMNConfig, "talaria_models.bmn.model", "BMN"),
     "s_2d_tan": (S2DTANConfig, "talaria_models.s_2d_tan.model", "S2DTAN"),
+    "kt_mgfn": (KTMGFNConfig, "talaria_models.kt_mgfn.model", "KTMGFN"),
     "tcanet": (TCANetConfig, "talaria_models.tcanet.model", "TCANet"),
     "refine_network": (RefineNetworkConfig, "talaria_models.refine_network.model", "RefineNetwork"),
     "classifier": (ClassifierConfig, "talaria_models.classifier.model", "VideoClassifier"),
 }
 
-TELL_CLASSES = ("s_2d_tan",)
+TELL_CLASSES = ("s_2d_tan", "kt_mgfn")
 """Detectors that find segments by themselves, with classes; the others have boundary-matching maps."""
 
 _EXTRAS = {"timesformer": "transformers", "videomae": "transformers"}

@@ -20,6 +20,9 @@ detectors:
   tan:
     model: {{name: s_2d_tan, num_snippets: 16, hidden_dim: 8, kernel_size: 3, num_layers: 2}}
     optim: {{name: adam, lr: 1.0e-3, epochs: 1, batch_size: 4, micro_batch_size: 2}}
+  weak:
+    model: {{name: kt_mgfn, num_snippets: 16, hidden_dim: 8, regressor_dim: 8, transfer: false}}
+    optim: {{name: adam, lr: 1.0e-3, epochs: 1, batch_size: 4, micro_batch_size: 2}}
 proposals:
   both: {{suppression: {{detections_per_video: 12}}}}
 refiners:
@@ -65,7 +68,7 @@ def refined(
 
 def test_what_others_do_not_build_on_are_the_members(refined: tuple[Home, Path]) -> None:
     summary = refined[0].summary()
-    names = ["slowfast-rn", "slowfast-tan", "slowfast-tca"]
+    names = ["slowfast-rn", "slowfast-tan", "slowfast-tca", "slowfast-weak"]
     assert [member["name"] for member in summary["members"]] == names
     assert set(summary["late"]) == set(names)
     assert 0 <= summary["learned_weights_map"] <= 1
@@ -105,11 +108,11 @@ def test_detectors_and_refiners_are_fused_by_their_detections(
     assert ended.returncode == 0, ended.stderr
     summary = home.summary()
     names = {member["name"] for member in summary["members"]}
-    assert names == {f"slowfast-{name}" for name in ("rn", "tan", "tca", "bmn12", "bmn16")}
+    assert names == {f"slowfast-{name}" for name in ("rn", "tan", "tca", "weak", "bmn12", "bmn16")}
     assert names == set(summary["late"])
     folder = Path(summary["detections"]).parent
     assert (folder / "ensemble.png").read_bytes().startswith(b"\x89PNG")
-    assert len((folder / "members.csv").read_text().splitlines()) == 6
+    assert len((folder / "members.csv").read_text().splitlines()) == 7
     detected_alike(home, tmp_path)
 
 

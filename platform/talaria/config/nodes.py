@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from talaria.config.fingerprint import UNLESS_NONE
 from talaria.config.postprocess import PostprocessConfig
 from talaria.config.published import PublishedSpec
 from talaria.config.specs import ClipSpec
 from talaria_models.backbones.flow import sees_flow
 from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.kt_mgfn.config import KTMGFNConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
 from talaria_models.registry import (
     FIXED_SIZE,
@@ -53,6 +55,9 @@ class OptimSection(Section):
 class FinetuneSection(Section):
     """Fine-tuning a backbone on labelled clips of the training subset (C+1 classes)."""
 
+    subset: str | None = Field(default=None, json_schema_extra=UNLESS_NONE)
+    """Whose videos the clips are cut from; null takes data.train_subset. Where detectors shall learn from
+    video labels alone, data.trimmed_subset keeps the segments of training videos from the backbone."""
     clips_per_segment: int = Field(default=8, ge=1)
     background_clips_per_video: int = Field(default=8, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -159,6 +164,16 @@ class DetectorNode(Section):
     def has_maps(self) -> bool:
         """Whether it has boundary-matching maps, from which proposals can be made."""
         return self.model.name not in TELL_CLASSES
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether it learns from the classes of whole videos."""
+        return isinstance(self.model, KTMGFNConfig)
+
+    @property
+    def takes_trimmed(self) -> bool:
+        """Whether it also learns from trimmed clips."""
+        return isinstance(self.model, KTMGFNConfig) and self.model.transfer
 
 
 class ProposalsNode(Section):

@@ -49,12 +49,15 @@ class DataSection(Section):
     judge_subset: str = "testing"
     """The final score comes from here. If it is the fit subset, every video is judged by weights
     that were fitted without it (cross-fitting)."""
+    trimmed_subset: str | None = None
+    """Clips of one action each, cut to it, such as HACS Clips: weakly supervised detectors learn from them
+    what an action looks like. Null where there are none."""
     max_failed_frac: float = Field(default=0.2, ge=0, le=1)
     """A stage stops when more than this fraction of its videos failed."""
     length_tolerance_frac: float = Field(default=0.05, ge=0)
     """A video whose real length differs from the annotated one by more is left out of training."""
     decode_limit_s: float = Field(default=600, gt=0)
-    """Wall-clock limit for decoding one video."""
+    """Wall-clock limit for decoding one video, beyond the length of what has been decoded."""
 
     @model_validator(mode="after")
     def _source(self) -> DataSection:
@@ -261,6 +264,11 @@ class RunConfig(Section):
             problems.append(
                 f"search.target: {search.target!r} is not used where clip scores label the proposals; "
                 "expected postprocess.classification: video"
+            )
+        elif search.group == "detectors" and self.detectors[search.node_name].is_weak:
+            problems.append(
+                f"search.target: {search.target!r} learns from video labels alone, but trials are judged by "
+                "training videos' segments; expected another node"
             )
         problems += [
             f"search.apply_to: {wanted!r} is not in {search.group}; expected one of {', '.join(nodes)}"

@@ -110,6 +110,8 @@ class DemoSpec:
     """Training videos whose file is cut off, so that it does not open."""
     num_short: int = 1
     """Training videos that are annotated as a fifth longer than their file."""
+    num_trimmed: int | None = field(default=None, metadata=UNLESS_NONE)
+    """Short videos of one action from end to end, as the subset `trimmed`; null makes none."""
 
     def __post_init__(self) -> None:
         """Refuse a set that cannot be rendered.
@@ -119,6 +121,7 @@ class DemoSpec:
         """
         lowest = {"seed": 0, "num_training": 1, "num_validation": 0, "num_testing": 0, "num_classes": 2}
         lowest |= {"num_broken": 0, "num_short": 0, "num_looks": 1}
+        lowest |= {} if self.num_trimmed is None else {"num_trimmed": 1}
         problems = [
             f"{field}: expected a whole number of at least {low}, got {getattr(self, field)!r}"
             for field, low in lowest.items()

@@ -11,11 +11,10 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from talaria.config.fingerprint import differences
+from talaria.config.fingerprint import differences, plain
 from talaria.config.specs import DemoSpec
 from talaria.data.demo_plan import VideoPlan, plan_videos
 from talaria.data.demo_video import render_video
@@ -79,7 +78,7 @@ def _usable_cores() -> int:
 def _claim(folder: Path, spec: DemoSpec) -> None:
     """Mark the folder as this spec's, or refuse it."""
     path = folder / _SPEC_NAME
-    asked = {"version": _VERSION, **asdict(spec)}
+    asked = {"version": _VERSION, **plain(spec)}
     if not path.exists():
         _write_json(path, asked)
         return

@@ -22,7 +22,10 @@ _MOST_ACTION_FRAC = 0.7
 _GAP_S = 0.6
 _TWO_CLASSES_FRAC = 0.05
 _ANNOTATED_EXCESS = 1.2
+_TRIMMED_S = (3.0, 8.0)
 
+TRIMMED = "trimmed"
+"""Subset of the short videos of one action."""
 Flaw = Literal["none", "broken", "short"]
 
 
@@ -57,7 +60,12 @@ class VideoPlan:
 
 def plan_videos(spec: DemoSpec) -> list[VideoPlan]:
     """All videos of a demo set; the flawed ones are the last of training."""
-    counts = {"training": spec.num_training, "validation": spec.num_validation, "testing": spec.num_testing}
+    counts = {
+        "training": spec.num_training,
+        "validation": spec.num_validation,
+        "testing": spec.num_testing,
+        TRIMMED: spec.num_trimmed or 0,
+    }
     return [_plan(spec, subset, index) for subset, count in counts.items() for index in range(count)]
 
 
@@ -65,16 +73,22 @@ def _plan(spec: DemoSpec, subset: str, index: int) -> VideoPlan:
     video_id = f"demo_{subset}_{index:04d}"
     seed = content_seed(spec.seed, video_id)
     rng = np.random.default_rng(seed)
-    duration_s = spec.min_duration_s + rng.beta(1.0, 3.5) * (spec.max_duration_s - spec.min_duration_s)
+    duration_s = _duration_s(spec, subset, rng)
     width, height = _SIZES[rng.integers(len(_SIZES))]
     fps = _RATES[rng.choice(len(_RATES), p=_RATE_SHARES)]
     num_frames = round(duration_s * fps)
-    spans = _spans(num_frames, float(fps), rng)
+    spans = [(0, num_frames)] if subset == TRIMMED else _spans(num_frames, float(fps), rng)
     labels = _labels(spec, index, len(spans), rng)
     instances = tuple(Instance(start, end, label) for (start, end), label in zip(spans, labels, strict=True))
     flaw = _flaw(spec, subset, index)
     looks = _look_seeds(spec, rng)
     return VideoPlan(video_id, subset, width, height, fps, num_frames, instances, seed, looks, flaw)
+
+
+def _duration_s(spec: DemoSpec, subset: str, rng: np.random.Generator) -> float:
+    if subset == TRIMMED:
+        return float(rng.uniform(*_TRIMMED_S))
+    return float(spec.min_duration_s + rng.beta(1.0, 3.5) * (spec.max_duration_s - spec.min_duration_s))
 
 
 def _look_seeds(spec: DemoSpec, rng: np.random.Generator) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from talaria.pipeline.graph import clip_group
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training, run_trainings
 from talaria.pipeline.weights import ORIGIN, model_sizes, origin
-from talaria.records import Dataset
+from talaria.records import Dataset, Video
 from talaria.seeds import content_seed
 from talaria.store.artifact import Artifact
 from talaria.store.checkpoint import read_card, weights_digest
@@ -35,10 +35,11 @@ _RESIZE = "whole frame, aspect not kept"
 
 @dataclass(frozen=True)
 class ClipSet:
-    """The clips that one or more backbones are fine-tuned on."""
+    """The clips that one or more backbones are fine-tuned on, cut from some videos."""
 
     artifact: Artifact
     plan: ClipPlan
+    videos: tuple[Video, ...]
 
 
 def clip_sets(session: Session, dataset: Dataset) -> dict[str, ClipSet]:
@@ -53,12 +54,11 @@ def clip_sets(session: Session, dataset: Dataset) -> dict[str, ClipSet]:
 def cut_missing_clips(session: Session, dataset: Dataset, retry_failed: bool = False) -> dict[str, ClipSet]:
     """Stage `clips`: cut what is not there yet."""
     sets = clip_sets(session, dataset)
-    config = session.config
     missing = {str(s.artifact.folder): s for s in sets.values() if retry_failed or not s.artifact.finished()}
     if sets and not missing:
         session.skipped("clips", f"{len(sets)} backbones")
-    videos = dataset.subset(config.data.train_subset)
     for clips in missing.values():
+        videos = clips.videos
         with (
             session.stage("clips", f"{len(videos)} training videos"),
             BOARD.step("clips", len(videos)) as step,
@@ -166,7 +166,7 @@ def make_contract(node: BackboneNode, model: Path, dataset: Dataset) -> FeatureC
 
 def _clip_set(session: Session, dataset: Dataset, node: BackboneNode, finetune: FinetuneSection) -> ClipSet:
     data = session.config.data
-    videos = dataset.subset(data.train_subset)
+    videos = tuple(dataset.subset(finetune.subset or data.train_subset))
     seed = content_seed(session.config.run.seed, "clips")
     clip = node.finetune_clip
     fields = {
@@ -190,7 +190,7 @@ def _clip_set(session: Session, dataset: Dataset, node: BackboneNode, finetune: 
         decode_limit_s=data.decode_limit_s,
         length_tolerance_frac=data.length_tolerance_frac,
     )
-    return ClipSet(artifact, plan)
+    return ClipSet(artifact, plan, videos)
 
 
 def _finetuning(

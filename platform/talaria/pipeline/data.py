@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from talaria.config.fingerprint import fingerprint
-from talaria.config.schema import DataSection
+from talaria.config.schema import RunConfig
 from talaria.data.annotations import SUBSETS, load_annotations
 from talaria.data.demo import ANNOTATIONS_NAME, VIDEOS_NAME, render_demo
 from talaria.errors import DataError
@@ -28,15 +29,14 @@ def prepare_dataset(session: Session) -> Dataset:
     folder, annotations = source_paths(session)
     if data.videos is None:
         folder, annotations = _rendered(session)
-    loaded = load_annotations(
-        annotations, folder, subsets=(*SUBSETS, data.train_subset, data.fit_subset, data.judge_subset)
-    )
+    wanted = _wanted_subsets(session.config)
+    loaded = load_annotations(annotations, folder, subsets=(*SUBSETS, *wanted.values()))
     for note in loaded.notes:
         LOGGER.info("data: %s", note)
     dataset = loaded.dataset
-    _check_subsets(dataset, data, annotations)
-    wanted = {data.train_subset, data.fit_subset, data.judge_subset}
-    return replace(dataset, videos=tuple(video for video in dataset.videos if video.subset in wanted))
+    _check_subsets(dataset, wanted, annotations)
+    chosen = set(wanted.values())
+    return replace(dataset, videos=tuple(video for video in dataset.videos if video.subset in chosen))
 
 
 def source_paths(session: Session) -> tuple[Path, Path]:
@@ -61,15 +61,26 @@ def _rendered(session: Session) -> tuple[Path, Path]:
     return videos, annotations
 
 
-def _check_subsets(dataset: Dataset, data: DataSection, annotations: Path) -> None:
+def _wanted_subsets(config: RunConfig) -> dict[str, str]:
+    """Subsets that the run uses, by the setting that names them."""
+    data = config.data
+    found = {f"data.{name}": getattr(data, name) for name in ("train_subset", "fit_subset", "judge_subset")}
+    if data.trimmed_subset is not None:
+        found["data.trimmed_subset"] = data.trimmed_subset
+    for name, node in config.backbones.items():
+        if node.finetune is not None and node.finetune.subset is not None:
+            found[f"backbones.{name}.finetune.subset"] = node.finetune.subset
+    return found
+
+
+def _check_subsets(dataset: Dataset, wanted: Mapping[str, str], annotations: Path) -> None:
     there = ", ".join(dataset.subsets())
     problems = []
-    for setting in ("train_subset", "fit_subset", "judge_subset"):
-        name = getattr(data, setting)
+    for setting, name in wanted.items():
         videos = dataset.subset(name)
         if not videos:
-            problems.append(f"{annotations}: no video of subset {name!r} (data.{setting}); found {there}")
+            problems.append(f"{annotations}: no video of subset {name!r} ({setting}); found {there}")
         elif not any(video.annotations for video in videos):
-            problems.append(f"{annotations}: subset {name!r} (data.{setting}) has no annotated segment")
+            problems.append(f"{annotations}: subset {name!r} ({setting}) has no annotated segment")
     if problems:
         raise DataError(problems)

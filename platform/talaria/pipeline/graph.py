@@ -69,8 +69,10 @@ def own_classifier(config: RunConfig, backbone: str) -> HeadNode | None:
 
 def clip_group(node: BackboneNode) -> tuple[object, ...]:
     """What decides the clips of a fine-tuning; backbones that agree on it share them."""
-    assert node.finetune is not None
-    return (node.finetune_clip, node.finetune.clips_per_segment, node.finetune.background_clips_per_video)
+    tuned = node.finetune
+    assert tuned is not None
+    numbers = (node.finetune_clip, tuned.clips_per_segment, tuned.background_clips_per_video)
+    return numbers if tuned.subset is None else (*numbers, tuned.subset)
 
 
 def _heads(

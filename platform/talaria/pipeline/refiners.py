@@ -9,7 +9,8 @@ from talaria.config.fingerprint import fingerprint, plain
 from talaria.config.nodes import RefinerNode
 from talaria.ensemble.proposing import ProposalPlan
 from talaria.pipeline.graph import HeadNode, proposal_sources, refiner_heads, used_proposals
-from talaria.pipeline.heads import TrainedHeads, head_sizes, training_videos
+from talaria.pipeline.head_jobs import head_sizes, training_videos
+from talaria.pipeline.heads import TrainedHeads
 from talaria.pipeline.predictions import (
     Predicted,
     Work,

@@ -14,7 +14,7 @@ from talaria.config.search import SearchSection
 from talaria.config.space import target_node, with_found
 from talaria.errors import ConfigError, DriftError
 from talaria.log import BOARD, LOGGER, Step, following
-from talaria.pipeline.heads import head_sizes, training_videos
+from talaria.pipeline.head_jobs import head_sizes, training_videos
 from talaria.pipeline.predictions import Work
 from talaria.pipeline.refiners import refiner_source
 from talaria.pipeline.search_identity import deciding_fields, identity, judged_on_what

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from talaria.records import Annotation, Dataset, Video
 from talaria.store.ledger import Ledger
-from talaria.training.job import LabelledVideo
+from talaria.training.job import LabelledVideo, TaggedVideo
 
 
 def labelled_videos(
@@ -28,6 +28,18 @@ def labelled_videos(
         )
         usable.append(LabelledVideo(video.video_id, row.decoded_s, notes))
     return tuple(usable)
+
+
+def tagged_videos(videos: Iterable[Video], ledger: Ledger, tolerance_frac: float) -> tuple[TaggedVideo, ...]:
+    """The same videos with their classes alone, in alphabetical order; segments are not looked at."""
+    return tuple(
+        TaggedVideo(video.video_id, row.decoded_s, tuple(sorted({note.label for note in video.annotations})))
+        for video in videos
+        if (row := ledger.rows.get(video.video_id)) is not None
+        and row.status == "done"
+        and row.decoded_s is not None
+        and not row.length_differs(tolerance_frac)
+    )
 
 
 def unlike_annotated(videos: Iterable[Video], ledger: Ledger, tolerance_frac: float) -> list[dict[str, str]]:

@@ -19,7 +19,9 @@ from talaria.prediction.stores import RawMeta, write_raw
 from talaria.store.feature_store import FeatureStore, VideoFeatures
 from talaria_models.bmn.decode import probabilities
 from talaria_models.bmn.model import BMNOutput
-from talaria_models.s_2d_tan.decode import found_segments
+from talaria_models.kt_mgfn.decode import found_segments as activation_segments
+from talaria_models.kt_mgfn.model import KTMGFN
+from talaria_models.s_2d_tan.decode import found_segments as candidate_segments
 from talaria_models.s_2d_tan.model import S2DTAN
 
 MOST_SEGMENTS = 600
@@ -112,8 +114,11 @@ def believed(detector: nn.Module, output: Any, about: Mapping[str, Any]) -> Beli
             bm_map_MDT=maps.bm_map_BMDT[0].cpu().numpy(),
             **about,
         )
-    assert isinstance(detector, S2DTAN)
-    (found,) = found_segments(output, detector.layout, MOST_SEGMENTS)
+    if isinstance(detector, KTMGFN):
+        (found,) = activation_segments(output, detector.config, MOST_SEGMENTS)
+    else:
+        assert isinstance(detector, S2DTAN)
+        (found,) = candidate_segments(output, detector.layout, MOST_SEGMENTS)
     return FoundPrediction(
         segments_P2=found.segments_P2, scores_P=found.scores_P, class_scores_PK=found.class_scores_PK, **about
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,11 @@ from torch import Tensor
 from talaria.data.timebase import resize_snippets
 from talaria.store.feature_store import FeatureStore
 from talaria.training.augment import augmented
-from talaria.training.job import ClipSource, LabelledVideo, SnippetSource
+from talaria.training.job import ClipSource, SnippetSource, WeakSource
 
 Sample = dict[str, Tensor]
-Targets = Callable[[LabelledVideo], Sample]
+Targets = Callable[[Any], Sample]
+"""From a video of the source, with what is known of it, to what a model learns from it."""
 _CACHE_BYTES = 2**30
 
 
@@ -60,7 +62,7 @@ class ClipDataset:
 class SnippetDataset:
     """A video's features (C, T) resized to T bins, and its targets."""
 
-    def __init__(self, source: SnippetSource, targets: Targets) -> None:
+    def __init__(self, source: SnippetSource | WeakSource, targets: Targets) -> None:
         self._source = source
         self._targets = targets
         self._store = FeatureStore(Path(source.folder))

@@ -55,6 +55,35 @@ class SnippetSource:
 
 
 @dataclass(frozen=True)
+class TaggedVideo:
+    """A training video of which no more than its classes is told."""
+
+    video_id: str
+    duration_s: float
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WeakSource:
+    """Stored features of videos with their classes, resized to a fixed number of bins: no segment is in it.
+
+    Attributes:
+        folder: absolute path of the feature store.
+        num_bins: snippets after resizing.
+        classes: labels in class-index order.
+        trimmed: clips of one action each, in the same store; empty where nothing is taken from such.
+        teacher: absolute folder of the model that learned from them, or None.
+    """
+
+    folder: str
+    videos: tuple[TaggedVideo, ...]
+    num_bins: int
+    classes: tuple[str, ...]
+    trimmed: tuple[TaggedVideo, ...] = ()
+    teacher: str | None = None
+
+
+@dataclass(frozen=True)
 class RefinerSource:
     """Stored features of labelled videos at full length, with proposals to refine.
 
@@ -93,7 +122,7 @@ class TrainJob:
     model: ModelConfig
     sizes: dict[str, int]
     optim: OptimSection
-    source: ClipSource | SnippetSource | RefinerSource
+    source: ClipSource | SnippetSource | WeakSource | RefinerSource
     seed: int
     out: str
     card: dict[str, Any]

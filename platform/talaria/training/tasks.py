@@ -11,8 +11,16 @@ from torch import Tensor, nn
 
 from talaria.seeds import content_seed
 from talaria.training.datasets import ClipDataset, Sample, SnippetDataset, stacked
-from talaria.training.job import ClipSource, LabelledVideo, RefinerSource, SnippetSource, TrainJob
+from talaria.training.job import (
+    ClipSource,
+    LabelledVideo,
+    RefinerSource,
+    SnippetSource,
+    TrainJob,
+    WeakSource,
+)
 from talaria.training.refiner_data import RefinerDataset
+from talaria.training.weak_data import WeakDataset
 from talaria_models.backbones.batchnorm import recompute_statistics
 from talaria_models.backbones.criterion import ClipCriterion
 from talaria_models.backbones.pixels import network_input
@@ -23,6 +31,8 @@ from talaria_models.bmn.targets import build_targets as bmn_targets
 from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.classifier.criterion import ClassifierCriterion
 from talaria_models.classifier.targets import build_targets as class_targets
+from talaria_models.kt_mgfn.config import KTMGFNConfig
+from talaria_models.kt_mgfn.criterion import KTMGFNCriterion
 from talaria_models.refine_network.config import RefineNetworkConfig
 from talaria_models.refine_network.criterion import RefineNetworkCriterion
 from talaria_models.refine_network.targets import build_targets as refine_network_targets
@@ -77,6 +87,8 @@ def build_task(job: TrainJob) -> TrainingTask:
         return _backbone_task(job, model, job.source)
     if isinstance(job.source, RefinerSource):
         return _refiner_task(job, model, job.source)
+    if isinstance(job.source, WeakSource):
+        return _weak_task(job, model, job.source)
     return _head_task(job, model, job.source)
 
 
@@ -131,6 +143,18 @@ def _head_task(job: TrainJob, model: nn.Module, source: SnippetSource) -> Traini
     )
     dataset = SnippetDataset(labelled, classifier_targets)
     return _task(model, dataset, ClassifierCriterion(config.bnm_weight))
+
+
+def _weak_task(job: TrainJob, model: nn.Module, source: WeakSource) -> TrainingTask:
+    config = job.model
+    assert isinstance(config, KTMGFNConfig)
+    criterion = KTMGFNCriterion(config)
+
+    def forward(network: nn.Module, batch: Mapping[str, Tensor]) -> Any:
+        return network(batch["features"], None, batch["classes"])
+
+    dataset = WeakDataset(source, config.trimmed_clips)
+    return TrainingTask(model, dataset, criterion, _from_targets(criterion), forward, _nothing_left)
 
 
 def _refiner_task(job: TrainJob, model: nn.Module, source: RefinerSource) -> TrainingTask:

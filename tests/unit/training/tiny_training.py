@@ -18,12 +18,23 @@ from talaria.records import Annotation
 from talaria.seeds import content_seed
 from talaria.store.feature_store import FeatureContract, FeatureStore
 from talaria.store.proposal_store import VideoProposals, write_proposals
-from talaria.training.job import ClipSource, LabelledVideo, RefinerSource, SnippetSource, TrainJob
+from talaria.training.job import (
+    ClipSource,
+    LabelledVideo,
+    RefinerSource,
+    SnippetSource,
+    TaggedVideo,
+    TrainJob,
+    WeakSource,
+)
 from talaria.training.loop import METRICS, read_metrics, train
 from talaria_models.backbones.slowfast.config import TINY
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.kt_mgfn.config import KTMGFNConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
+from talaria_models.registry import TELL_CLASSES
+from talaria_models.s_2d_tan.config import S2DTANConfig
 from talaria_models.tcanet.config import TCANetConfig
 
 CLASSES = ("jump", "run")
@@ -32,6 +43,10 @@ STRIDE_S = 0.5
 BMN = BMNConfig(num_snippets=8, hidden_dim_1d=8, hidden_dim_2d=4, hidden_dim_3d=8, num_samples=4)
 HEADS: dict[str, Any] = {
     "bmn": BMN,
+    "s_2d_tan": S2DTANConfig(num_snippets=8, hidden_dim=8, kernel_size=3, num_layers=2),
+    "kt_mgfn": KTMGFNConfig(
+        num_snippets=8, hidden_dim=16, regressor_dim=8, anchor_lengths=(1.0, 2.0, 4.0), transfer=False
+    ),
     "classifier": ClassifierConfig(hidden_dim=32, dropout=0.3),
     "tcanet": TCANetConfig(
         hidden_dim=16, boundary_dim=8, segment_dim=16, groups=2, num_heads=4, feedforward_dim=16
@@ -116,6 +131,15 @@ def feature_store(folder: Path, num_videos: int) -> SnippetSource:
     return SnippetSource(str(folder), videos, BMN.num_snippets, CLASSES)
 
 
+def weak_source(source: SnippetSource) -> WeakSource:
+    """The same videos without their segments."""
+    videos = tuple(
+        TaggedVideo(one.video_id, one.duration_s, tuple(note.label for note in one.annotations))
+        for one in source.videos
+    )
+    return WeakSource(source.folder, videos, source.num_bins, source.classes)
+
+
 def proposals_of(source: SnippetSource, folder: Path) -> RefinerSource:
     """Two to four proposals of each video of a source, about its action."""
     rows = []
@@ -152,7 +176,10 @@ def job(kind: str, folder: Path, out: str = "out", num_videos: int = 6, **change
     else:
         source = feature_store(folder / f"features{num_videos}", num_videos)
         model = HEADS[kind]
-        sizes = {"in_channels": NUM_CHANNELS} | ({"num_classes": 2} if kind == "classifier" else {})
+        tells = ("classifier", *TELL_CLASSES)
+        sizes = {"in_channels": NUM_CHANNELS} | ({"num_classes": 2} if kind in tells else {})
+        if kind == "kt_mgfn":
+            source = weak_source(source)
         if kind in ("tcanet", "refine_network"):
             source = proposals_of(source, folder / f"proposals{num_videos}")
     made = TrainJob(
