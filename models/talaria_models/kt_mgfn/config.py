@@ -49,6 +49,8 @@ class KTMGFNConfig:
     """Weight of the transfer loss."""
     trimmed_clips: int = 16
     """Trimmed clips R of a video's classes that it is compared with in a step, drawn anew each time."""
+    trimmed_snippets: int = 8
+    """Snippets that the features of a trimmed clip are rescaled to: it is a short part of the grid."""
     regression: bool = True
     """BRM: regress boundaries from anchors; without it thresholds on the activation cut the segments."""
     regressor_dim: int = 128
@@ -69,7 +71,7 @@ class KTMGFNConfig:
     """Score of those segments: mean activation inside, or that minus the activation around it."""
 
     def __post_init__(self) -> None:
-        for field in ("num_snippets", "hidden_dim", "regressor_dim", "trimmed_clips"):
+        for field in ("num_snippets", "hidden_dim", "regressor_dim", "trimmed_clips", "trimmed_snippets"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: found {getattr(self, field)}, expected at least 1")
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:

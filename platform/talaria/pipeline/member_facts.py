@@ -26,7 +26,7 @@ from talaria.report.member_picture import PicturedVideo, draw_member
 from talaria.search.cost import gflop
 from talaria.seeds import content_seed
 from talaria.store.feature_store import FeatureStore
-from talaria.training.job import RefinerSource, SnippetSource
+from talaria.training.job import RefinerSource, SnippetSource, WeakSource
 from talaria_models.registry import build
 
 _MOST_VIDEOS = 100
@@ -43,7 +43,7 @@ def cost_metrics(training: Training, beliefs: Sequence[Belief]) -> dict[str, flo
         parameters = sum(weight.numel() for weight in build(job.model, **job.sizes).parameters())
     seconds = training.artifact.record()["seconds"]
     known = {"parameters": float(parameters), "training_s": float(seconds)}
-    if isinstance(job.source, SnippetSource):
+    if isinstance(job.source, SnippetSource | WeakSource):
         return {**known, "gflop": gflop(job.model, job.sizes, job.source.num_bins, None)}
     if isinstance(job.source, RefinerSource) and beliefs:
         stored = FeatureStore(Path(job.source.folder)).read(beliefs[0].video_id)

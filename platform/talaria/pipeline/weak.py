@@ -61,7 +61,7 @@ def weak_teacher(session: Session, dataset: Dataset, store: FeatureStore, head: 
             f"detectors.{head.node_name}.model.transfer: needs trimmed clips, but data.trimmed_subset "
             f"{found}; set it, or transfer to false"
         )
-    source = WeakSource(str(store.folder), clips, node.model.num_snippets, dataset.classes)
+    source = WeakSource(str(store.folder), clips, node.model.trimmed_snippets, dataset.classes)
     branch = node.model_copy(update={"model": trimmed_branch(node.model)})
     return head_training(session, f"{head.name}-trimmed", head.backbone, branch, source)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from talaria.seeds import content_seed
+from talaria.store.checkpoint import load_model
 from talaria.training.datasets import ClipDataset, Sample, SnippetDataset, stacked
 from talaria.training.job import (
     ClipSource,
@@ -33,6 +35,7 @@ from talaria_models.classifier.criterion import ClassifierCriterion
 from talaria_models.classifier.targets import build_targets as class_targets
 from talaria_models.kt_mgfn.config import KTMGFNConfig
 from talaria_models.kt_mgfn.criterion import KTMGFNCriterion
+from talaria_models.kt_mgfn.model import KTMGFN
 from talaria_models.refine_network.config import RefineNetworkConfig
 from talaria_models.refine_network.criterion import RefineNetworkCriterion
 from talaria_models.refine_network.targets import build_targets as refine_network_targets
@@ -148,12 +151,15 @@ def _head_task(job: TrainJob, model: nn.Module, source: SnippetSource) -> Traini
 def _weak_task(job: TrainJob, model: nn.Module, source: WeakSource) -> TrainingTask:
     config = job.model
     assert isinstance(config, KTMGFNConfig)
+    assert isinstance(model, KTMGFN)
+    if source.teacher is not None:
+        model.start_from(load_model(Path(source.teacher))[0].state_dict())
     criterion = KTMGFNCriterion(config)
 
     def forward(network: nn.Module, batch: Mapping[str, Tensor]) -> Any:
         return network(batch["features"], None, batch["classes"])
 
-    dataset = WeakDataset(source, config.trimmed_clips)
+    dataset = WeakDataset(source, config)
     return TrainingTask(model, dataset, criterion, _from_targets(criterion), forward, _nothing_left)
 
 

@@ -11,20 +11,21 @@ from torch import Tensor
 from talaria.store.checkpoint import load_model
 from talaria.training.datasets import Sample, SnippetDataset
 from talaria.training.job import TaggedVideo, WeakSource
+from talaria_models.kt_mgfn.config import KTMGFNConfig
 from talaria_models.kt_mgfn.targets import build_targets, draw_trimmed
 
 
 class WeakDataset:
     """A video's features (C, T), its classes, and what a trained network makes of random clips of these."""
 
-    def __init__(self, source: WeakSource, num_clips: int) -> None:
+    def __init__(self, source: WeakSource, config: KTMGFNConfig) -> None:
         """Read what does not change from epoch to epoch.
 
         Args:
             source: with a teacher where knowledge is transferred.
-            num_clips: R, clips that are drawn for a sample.
+            config: of the network: how many clips are drawn for a sample, and how long they are.
         """
-        self._source, self._num_clips = source, num_clips
+        self._source, self._config = source, config
         self._index = {label: position for position, label in enumerate(source.classes)}
         self._snippets = SnippetDataset(source, self._targets)
         self._clips = None if source.teacher is None else self._taught(source, Path(source.teacher))
@@ -42,7 +43,8 @@ class WeakDataset:
             return sample
         pooled_NGH, label_N = self._clips
         labels = self._labels(self._source.videos[index])
-        return {**sample, **draw_trimmed(pooled_NGH, label_N, labels, self._num_clips, seed or 0)}
+        count = self._config.trimmed_clips
+        return {**sample, **draw_trimmed(pooled_NGH, label_N, labels, count, seed or 0)}
 
     def describe(self, index: int) -> str:
         """The video's id, for messages."""
@@ -58,7 +60,8 @@ class WeakDataset:
     def _taught(self, source: WeakSource, teacher: Path) -> tuple[Tensor, Tensor]:
         """Pooled features (N, G, H) of all trimmed clips, and the class of each."""
         model, _ = load_model(teacher)
-        clips = SnippetDataset(replace(source, videos=source.trimmed), self._targets)
+        short = replace(source, videos=source.trimmed, num_bins=self._config.trimmed_snippets)
+        clips = SnippetDataset(short, self._targets)
         pooled, labels = [], []
         for index, clip in enumerate(source.trimmed):
             sample = clips.sample(index, None)

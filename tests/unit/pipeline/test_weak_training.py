@@ -46,8 +46,8 @@ def test_videos_that_failed_or_have_another_length_are_left_out(tmp_path: Path) 
 def taught(folder: Path) -> tuple[TrainJob, TrainJob]:
     """A finished training on trimmed clips, and one that takes from it."""
     base = weak_source(feature_store(folder / "features", 8))
-    clips = replace(base, videos=base.videos[4:])
-    config = replace(HEADS["kt_mgfn"], transfer=True, trimmed_clips=3)
+    clips = replace(base, videos=base.videos[4:], num_bins=4)
+    config = replace(HEADS["kt_mgfn"], transfer=True, trimmed_clips=3, trimmed_snippets=4)
     teacher = job("kt_mgfn", folder, "teacher", model=trimmed_branch(config), source=clips)
     train(teacher, LocalContext(folder / "teacher-state"))
     source = replace(base, videos=base.videos[:4], trimmed=clips.videos, teacher=teacher.out)
@@ -58,7 +58,7 @@ def test_the_trimmed_branch_has_no_boundaries_and_its_clips_reach_the_batch(tmp_
     teacher, student = taught(tmp_path)
     model, saved = load_model(Path(teacher.out))
     assert model.regressor is None
-    dataset = WeakDataset(student.source, 3)  # type: ignore[arg-type]
+    dataset = WeakDataset(student.source, student.model)  # type: ignore[arg-type]
     one, again, other = dataset.sample(0, 1), dataset.sample(0, 1), dataset.sample(0, 2)
     classifiers = saved.config.num_classifiers  # type: ignore[union-attr]
     assert one["trimmed_features"].shape == (3, classifiers, saved.config.hidden_dim)  # type: ignore[union-attr]
