@@ -59,9 +59,9 @@ def refined(
     shutil.copytree(undisturbed.home.path, home.path, dirs_exist_ok=True)
     ended = home.run("full_pipeline", recipe=recipe)
     assert ended.returncode == 0, ended.stderr
-    for stage in ("finetune", "features", "search", "predict"):
+    for stage in ("finetune", "features", "search"):
         assert f"{stage}: finished earlier, skipped" in ended.stdout
-    for stage in ("predict_training", "proposals", "refine"):
+    for stage in ("train", "predict", "predict_training", "proposals", "refine"):
         assert f"{stage}: done in" in ended.stdout
     return home, recipe
 
