@@ -21,6 +21,7 @@ from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.kt_mgfn.config import KTMGFNConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
 from talaria_models.s_2d_tan.config import S2DTANConfig
+from talaria_models.sp_tad.config import SPTADConfig
 from talaria_models.tcanet.config import TCANetConfig
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 BackboneConfig = SlowFastConfig | ViViTConfig | CSNConfig | I3DConfig | TimeSformerConfig | VideoMAEConfig
 DetectorConfig = BMNConfig | S2DTANConfig | KTMGFNConfig
 RefinerConfig = TCANetConfig | RefineNetworkConfig
-ModelConfig = BackboneConfig | DetectorConfig | RefinerConfig | ClassifierConfig
+ModelConfig = BackboneConfig | DetectorConfig | RefinerConfig | ClassifierConfig | SPTADConfig
 
 _MODELS: dict[str, tuple[type[Any], str, str]] = {
     "slowfast": (SlowFastConfig, "talaria_models.backbones.slowfast.model", "SlowFast"),
@@ -43,6 +44,7 @@ _MODELS: dict[str, tuple[type[Any], str, str]] = {
     "bmn": (BMNConfig, "talaria_models.bmn.model", "BMN"),
     "s_2d_tan": (S2DTANConfig, "talaria_models.s_2d_tan.model", "S2DTAN"),
     "kt_mgfn": (KTMGFNConfig, "talaria_models.kt_mgfn.model", "KTMGFN"),
+    "sp_tad": (SPTADConfig, "talaria_models.sp_tad.model", "SPTAD"),
     "tcanet": (TCANetConfig, "talaria_models.tcanet.model", "TCANet"),
     "refine_network": (RefineNetworkConfig, "talaria_models.refine_network.model", "RefineNetwork"),
     "classifier": (ClassifierConfig, "talaria_models.classifier.model", "VideoClassifier"),
@@ -73,7 +75,7 @@ def build(config: ModelConfig, **sizes: int) -> nn.Module:
         config: one of the configs above.
         sizes: what the data decides: `num_classes, num_frames, height, width` for backbones,
             `in_channels` for BMN and refiners, `in_channels, num_classes` for classifiers and detectors that
-            tell classes.
+            tell classes, `num_classes` alone for networks that start from frames.
 
     Raises:
         ModuleNotFoundError: the model needs an extra that is not installed.

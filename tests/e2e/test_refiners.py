@@ -23,6 +23,26 @@ detectors:
   weak:
     model: {{name: kt_mgfn, num_snippets: 16, hidden_dim: 8, regressor_dim: 8, transfer: false}}
     optim: {{name: adam, lr: 1.0e-3, epochs: 1, batch_size: 4, micro_batch_size: 2}}
+end_to_end:
+  whole:
+    model:
+      name: sp_tad
+      frame_size: 24
+      crop_size: 20
+      window_frames: 32
+      train_stride: 16
+      infer_stride: 16
+      streams: [rgb]
+      backbone_width: 8
+      freeze_norms: false
+      hidden_dim: 16
+      num_proposals: 4
+      num_stages: 2
+      attention_heads: 2
+      dynamic_dim: 8
+      num_bins: 4
+      feedforward_dim: 16
+    optim: {{lr: 1.0e-3, epochs: 1, batch_size: 4, micro_batch_size: 2}}
 proposals:
   both: {{suppression: {{detections_per_video: 12}}}}
 refiners:
@@ -61,14 +81,14 @@ def refined(
     assert ended.returncode == 0, ended.stderr
     for stage in ("finetune", "features", "search"):
         assert f"{stage}: finished earlier, skipped" in ended.stdout
-    for stage in ("train", "predict", "predict_training", "proposals", "refine"):
+    for stage in ("frames", "train", "predict", "predict_training", "proposals", "refine"):
         assert f"{stage}: done in" in ended.stdout
     return home, recipe
 
 
 def test_what_others_do_not_build_on_are_the_members(refined: tuple[Home, Path]) -> None:
     summary = refined[0].summary()
-    names = ["slowfast-rn", "slowfast-tan", "slowfast-tca", "slowfast-weak"]
+    names = ["slowfast-rn", "slowfast-tan", "slowfast-tca", "slowfast-weak", "whole"]
     assert [member["name"] for member in summary["members"]] == names
     assert set(summary["late"]) == set(names)
     assert 0 <= summary["learned_weights_map"] <= 1
@@ -108,11 +128,12 @@ def test_detectors_and_refiners_are_fused_by_their_detections(
     assert ended.returncode == 0, ended.stderr
     summary = home.summary()
     names = {member["name"] for member in summary["members"]}
-    assert names == {f"slowfast-{name}" for name in ("rn", "tan", "tca", "weak", "bmn12", "bmn16")}
+    heads = {f"slowfast-{name}" for name in ("rn", "tan", "tca", "weak", "bmn12", "bmn16")}
+    assert names == {*heads, "whole"}
     assert names == set(summary["late"])
     folder = Path(summary["detections"]).parent
     assert (folder / "ensemble.png").read_bytes().startswith(b"\x89PNG")
-    assert len((folder / "members.csv").read_text().splitlines()) == 7
+    assert len((folder / "members.csv").read_text().splitlines()) == 8
     detected_alike(home, tmp_path)
 
 

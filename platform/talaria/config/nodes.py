@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from talaria.config.fingerprint import UNLESS_NONE
 from talaria.config.postprocess import PostprocessConfig
 from talaria.config.published import PublishedSpec
-from talaria.config.specs import ClipSpec
+from talaria.config.specs import ClipSpec, FlowSpec
 from talaria_models.backbones.flow import sees_flow
 from talaria_models.classifier.config import ClassifierConfig
 from talaria_models.kt_mgfn.config import KTMGFNConfig
@@ -22,6 +22,7 @@ from talaria_models.registry import (
     DetectorConfig,
     missing_extra,
 )
+from talaria_models.sp_tad.config import SPTADConfig
 from talaria_models.tcanet.config import TCANetConfig
 
 NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -174,6 +175,24 @@ class DetectorNode(Section):
     def takes_trimmed(self) -> bool:
         """Whether it also learns from trimmed clips."""
         return isinstance(self.model, KTMGFNConfig) and self.model.transfer
+
+
+class EndToEndNode(Section):
+    """A detector that learns from frames, its backbones included; an ensemble member by its own name."""
+
+    model: SPTADConfig
+    flow: FlowSpec = FlowSpec()
+    """How motion is computed, where `model.streams` has flow."""
+    start_from: dict[Literal["rgb", "flow"], NodeName] = Field(default_factory=dict)
+    """Backbones of the recipe whose weights the streams start with; others start at random."""
+    flip: bool = False
+    """Mirror half of the windows in training; wrong where left and right are different classes."""
+    optim: OptimSection = OptimSection()
+
+    def clip_of(self, stream: str) -> ClipSpec:
+        """Rate and size of the frames of one stream; a video is no clips here."""
+        size = self.model.frame_size
+        return ClipSpec(self.model.fps, 1, 1, size, size, self.flow if stream == "flow" else None)
 
 
 class ProposalsNode(Section):

@@ -12,6 +12,7 @@ from talaria.config.nodes import (
     BackboneNode,
     ClassifierNode,
     DetectorNode,
+    EndToEndNode,
     NodeName,
     ProposalsNode,
     RefinerNode,
@@ -126,9 +127,10 @@ class RunConfig(Section):
 
     run: RunSection
     data: DataSection
-    backbones: dict[NodeName, BackboneNode] = Field(min_length=1)
+    backbones: dict[NodeName, BackboneNode] = Field(default_factory=dict)
     classifiers: dict[NodeName, ClassifierNode] = Field(default_factory=dict)
-    detectors: dict[NodeName, DetectorNode] = Field(min_length=1)
+    detectors: dict[NodeName, DetectorNode] = Field(default_factory=dict)
+    end_to_end: dict[NodeName, EndToEndNode] = Field(default_factory=dict)
     proposals: dict[NodeName, ProposalsNode] = Field(default_factory=dict)
     refiners: dict[NodeName, RefinerNode] = Field(default_factory=dict)
     postprocess: PostprocessConfig = PostprocessConfig()
@@ -146,6 +148,11 @@ class RunConfig(Section):
             for wanted in node.features
             if wanted not in self.backbones
         ]
+        if not self.detectors and not self.end_to_end:
+            problems.append("detectors: missing; expected at least one, or one in end_to_end")
+        if not self.backbones and any(nodes for _, nodes in self._heads()):
+            problems.append("backbones: missing; expected at least one for the features of the other nodes")
+        problems += self._end_to_end_problems()
         problems += self._proposal_references()
         problems += self._classifier_problems()
         if self.search is not None:
@@ -197,6 +204,31 @@ class RunConfig(Section):
             for name in self.refiners
             if name in self.detectors
         ]
+        return problems
+
+    def _end_to_end_problems(self) -> list[str]:
+        heads = {
+            f"{backbone}-{name}"
+            for _, nodes in self._heads()
+            for name in nodes
+            for backbone in self.backbones
+        }
+        problems = [
+            f"end_to_end.{name}: {what} has this name, too; expected another one"
+            for name in self.end_to_end
+            for what, taken in (("a head on a backbone", heads), ("a backbone", set(self.backbones)))
+            if name in taken
+        ]
+        for name, node in self.end_to_end.items():
+            for stream, wanted in node.start_from.items():
+                setting = f"end_to_end.{name}.start_from.{stream}"
+                if stream not in node.model.streams:
+                    problems.append(f"{setting}: model.streams has no {stream}")
+                elif wanted not in self.backbones:
+                    known = ", ".join(self.backbones)
+                    problems.append(f"{setting}: {wanted!r} is no backbone; expected one of {known}")
+                elif (found := self.backbones[wanted].model) != (own := node.model.i3d(stream)):
+                    problems.append(f"{setting}: {wanted!r} is {found}; expected {own}, as model has it")
         return problems
 
     @property

@@ -16,7 +16,7 @@ from talaria.features.extraction import extract
 from talaria.features.requests import Extracted, ExtractionPlan, StageLimits
 from talaria.features.verification import common_device
 from talaria.log import BOARD, LOGGER, duration_text
-from talaria.pipeline.graph import clip_group
+from talaria.pipeline.graph import clip_group, feature_backbones
 from talaria.pipeline.session import Session
 from talaria.pipeline.trainings import Training, run_trainings
 from talaria.pipeline.weights import ORIGIN, model_sizes, origin
@@ -90,9 +90,10 @@ def finetune_missing(session: Session, sets: dict[str, ClipSet], weights: dict[s
 def extract_missing(
     session: Session, dataset: Dataset, models: dict[str, Path], retry_failed: bool = False
 ) -> dict[str, FeatureStore]:
-    """Stage `features`: dense features of every video by every backbone."""
+    """Stage `features`: dense features of every video by every backbone whose features are used."""
     stores: dict[str, FeatureStore] = {}
-    for name, node in session.config.backbones.items():
+    for name in feature_backbones(session.config):
+        node = session.config.backbones[name]
         contract = make_contract(node, models[name], dataset)
         fields = {"contract": contract, "chunk_clips": node.chunk_clips}
         artifact = session.artifact("features", name, "2", fields)

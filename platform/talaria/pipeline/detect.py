@@ -6,6 +6,7 @@ rounded here where the run rounds them on disk.
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +30,10 @@ from talaria.evaluation.arrays import GroundTruth
 from talaria.evaluation.formats import write_detections
 from talaria.features.chunk_network import ChunkNetwork
 from talaria.features.chunks import frame_chunks
+from talaria.features.frames import store_video
 from talaria.features.read_ahead import read_ahead
 from talaria.features.requests import ExtractionPlan
+from talaria.pipeline.end_to_end import frames_plan
 from talaria.pipeline.fusion_result import DETECTIONS
 from talaria.pipeline.run_classifiers import RunClassifiers
 from talaria.pipeline.run_models import RunModels
@@ -40,6 +43,7 @@ from talaria.prediction.postprocess import as_results
 from talaria.records import Detection, Video
 from talaria.store.feature_store import VideoFeatures
 from talaria.store.files import read_json
+from talaria.store.frame_store import FrameStore
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class RunDetector:
             DataError: a model of the run is missing or damaged.
         """
         learned = _summary(run_folder)
-        config = load_resolved(run_folder / "recipe.json")
+        config = self._config = load_resolved(run_folder / "recipe.json")
         self._limit_s = config.data.decode_limit_s
         self._settings = PostprocessConfig(**learned["postprocess"])
         self._classes: tuple[str, ...] = tuple(learned["classes"])
@@ -89,7 +93,10 @@ class RunDetector:
             DataError: nothing of the file can be decoded.
         """
         features, note = self._features(video)
-        beliefs = self._models.beliefs(video.stem, features)
+        with tempfile.TemporaryDirectory(prefix="talaria-") as temporary:
+            frames, frames_note = self._frames(video, Path(temporary))
+            beliefs = self._models.beliefs(video.stem, features, frames)
+        note = note or frames_note
         if self._classifiers:
             logits_1K = self._classifiers.logits(features)
             beliefs = [belief.with_class_logits(logits_1K) for belief in beliefs]
@@ -143,6 +150,19 @@ class RunDetector:
             if summary.error:
                 notes[summary.error] = None
         return features, "; ".join(notes)
+
+    def _frames(self, video: Path, folder: Path) -> tuple[dict[str, FrameStore], str]:
+        """Frames on disk for each member that starts from frames, and what was odd about the file."""
+        stores, notes = dict[str, FrameStore](), dict[str, None]()
+        for name in self._models.from_frames:
+            plan = frames_plan(self._config.end_to_end[name], folder / name, self._limit_s)
+            row = {"video_id": np.array([video.stem]), "path": np.array([str(video)])}
+            answer = store_video(row, plan)
+            if answer["error"][0]:
+                raise DataError(str(answer["error"][0]))
+            stores[name] = FrameStore(folder / name)
+            notes[str(answer["oddity"][0])] = None
+        return stores, "; ".join(filter(None, notes))
 
 
 def write_results(folder: Path, results: Mapping[str, Sequence[Detection]]) -> Path:

@@ -50,9 +50,17 @@ def classifier_heads(config: RunConfig) -> list[HeadNode]:
     return _heads(config, config.classifiers) if config.postprocess.classification == "video" else []
 
 
+def feature_backbones(config: RunConfig) -> list[str]:
+    """The backbones whose features are extracted: all but those that detectors only start from."""
+    heads = (*classifier_heads(config), *detector_heads(config), *refiner_heads(config))
+    used = {head.backbone for head in heads}
+    started = {name for node in config.end_to_end.values() for name in node.start_from.values()}
+    return [name for name in config.backbones if name in used or name not in started]
+
+
 def clip_classifiers(config: RunConfig) -> list[HeadNode]:
     """Every backbone as a classifier by itself, through its clip scores."""
-    return [HeadNode(backbone, CLIP_LOGITS) for backbone in config.backbones]
+    return [HeadNode(backbone, CLIP_LOGITS) for backbone in feature_backbones(config)]
 
 
 def classifier_members(config: RunConfig) -> list[HeadNode]:

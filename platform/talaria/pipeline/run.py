@@ -12,6 +12,7 @@ from talaria.errors import ConfigError
 from talaria.pipeline.backbones import cut_missing_clips, extract_missing, finetune_missing
 from talaria.pipeline.classifiers import classify_missing
 from talaria.pipeline.data import prepare_dataset
+from talaria.pipeline.end_to_end import frames_missing, predict_end_to_end, train_end_to_end
 from talaria.pipeline.fusion import fuse_and_judge
 from talaria.pipeline.heads import train_missing
 from talaria.pipeline.member_scores import track_alone
@@ -25,7 +26,17 @@ from talaria.pipeline.weights import starting_weights
 from talaria.records import Dataset
 
 Stage = Literal[
-    "data", "weights", "clips", "finetune", "features", "search", "train", "predict", "refine", "report"
+    "data",
+    "weights",
+    "clips",
+    "finetune",
+    "features",
+    "frames",
+    "search",
+    "train",
+    "predict",
+    "refine",
+    "report",
 ]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
@@ -71,8 +82,8 @@ def stage_order(config: RunConfig) -> tuple[Stage, ...]:
     """The stages as `chain` takes them: a refiner is searched once there are proposals."""
     if not searches_refiner(config):
         return STAGES
-    before: tuple[Stage, ...] = ("data", "weights", "clips", "finetune", "features", "train", "predict")
-    return (*before, "search", "refine", "report")
+    later: tuple[Stage, ...] = ("search", "refine", "report")
+    return (*(stage for stage in STAGES if stage not in later), *later)
 
 
 def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
@@ -87,14 +98,18 @@ def chain(session: Session, retry_failed: bool) -> Iterator[Stage]:
     yield "finetune"
     stores = extract_missing(session, dataset, backbones, retry_failed)
     yield "features"
+    frames = frames_missing(session, dataset, retry_failed)
+    yield "frames"
     late = searches_refiner(session.config)
     if not late:
         search_missing(session, dataset, stores, {})
         yield "search"
     heads = train_missing(session, dataset, stores)
+    whole = train_end_to_end(session, dataset, frames, backbones)
     yield "train"
     classify_missing(session, dataset, stores, heads)
     detectors = predict_missing(session, dataset, stores, heads)
+    predict_end_to_end(session, dataset, frames, whole)
     yield "predict"
     offered = propose_missing(session, dataset, stores, heads, detectors)
     if late:

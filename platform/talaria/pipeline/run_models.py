@@ -21,10 +21,12 @@ from talaria.pipeline.graph import (
 )
 from talaria.prediction.belief import Belief
 from talaria.prediction.found import FoundPrediction
+from talaria.prediction.frame_members import FrameModel
 from talaria.prediction.members import MemberModel
 from talaria.prediction.raw import RawPrediction
 from talaria.prediction.refiners import RefinerModel
 from talaria.store.feature_store import VideoFeatures
+from talaria.store.frame_store import FrameStore
 
 
 class RunModels:
@@ -44,14 +46,17 @@ class RunModels:
         """
         self._config, self._folder = config, run_folder
         heads = {head.name: head for head in (*detector_heads(config), *refiner_heads(config))}
-        foreign = sorted(set(members) - heads.keys())
+        foreign = sorted(set(members) - heads.keys() - config.end_to_end.keys())
         if foreign:
             raise ConfigError(
                 f"{run_folder}: its ensemble has members of other runs: {', '.join(foreign)}; run "
                 "jobs/ensemble.py with members of this run alone"
             )
-        chosen = [heads[name] for name in members]
-        self._heads = chosen
+        chosen = [heads[name] for name in members if name in heads]
+        self._members, self._heads = tuple(members), chosen
+        self._whole = {
+            name: FrameModel(run_folder / "train" / name) for name in members if name in config.end_to_end
+        }
         self._refiners = {h.name: self._refiner(h) for h in chosen if h.node_name in config.refiners}
         sets = {config.refiners[h.node_name].proposals for h in chosen if h.name in self._refiners}
         self._sources = {name: proposal_sources(config, name) for name in sorted(sets)}
@@ -61,13 +66,21 @@ class RunModels:
         self.backbones = {head.backbone for head in (*chosen, *sources)}
         """Names of the backbones whose features `beliefs` asks for."""
 
-    def beliefs(self, video_id: str, features: Mapping[str, VideoFeatures]) -> list[Belief]:
+    @property
+    def from_frames(self) -> tuple[str, ...]:
+        """Names of the members that start from frames."""
+        return tuple(self._whole)
+
+    def beliefs(
+        self, video_id: str, features: Mapping[str, VideoFeatures], frames: Mapping[str, FrameStore]
+    ) -> list[Belief]:
         """What each member believes about one video, in their order; rounded as on disk.
 
         Args:
             features: by name of backbone.
+            frames: of this video, for each member that starts from frames.
         """
-        found = {
+        found: dict[str, Belief] = {
             head.name: _as_stored(
                 self._detectors[head.name].predict_features(video_id, features[head.backbone])
             )
@@ -78,14 +91,15 @@ class RunModels:
             name: proposed([found[head.name] for head in listed], self._config.proposals[name].suppression)
             for name, listed in self._sources.items()
         }
-        return [
-            self._refiners[head.name].predict_features(
-                offered[self._config.refiners[head.node_name].proposals], features[head.backbone]
-            )
-            if head.name in self._refiners
-            else found[head.name]
-            for head in self._heads
-        ]
+        for head in self._heads:
+            if head.name in self._refiners:
+                proposals = offered[self._config.refiners[head.node_name].proposals]
+                found[head.name] = self._refiners[head.name].predict_features(
+                    proposals, features[head.backbone]
+                )
+        for name, model in self._whole.items():
+            found[name] = _as_stored(model.predict(video_id, frames[name]))
+        return [found[name] for name in self._members]
 
     def _detector(self, head: HeadNode) -> MemberModel:
         return MemberModel(

@@ -9,8 +9,10 @@ from rich.table import Table
 
 from talaria.log import console, duration_text
 from talaria.pipeline.data import source_paths
+from talaria.pipeline.end_to_end import frames_folder
 from talaria.pipeline.fusion import Fused
 from talaria.pipeline.fusion_result import DETECTIONS
+from talaria.pipeline.graph import feature_backbones
 from talaria.pipeline.session import Session
 from talaria.pipeline.videos import unlike_annotated
 from talaria.records import Dataset
@@ -41,8 +43,10 @@ def failed_videos(session: Session, dataset: Dataset) -> list[dict[str, str]]:
     """Every video that failed somewhere, and training videos left out for their length; each reason once."""
     found: dict[tuple[str, str, str], dict[str, str]] = {}
     data = session.config.data
-    for name in session.config.backbones:
-        ledger = Ledger(session.folder / "features" / name)
+    folders = [session.folder / "features" / name for name in feature_backbones(session.config)]
+    folders += [frames_folder(session, node) for node in session.config.end_to_end.values()]
+    for folder in folders:
+        ledger = Ledger(folder)
         rows = [{"video_id": r.video_id, "stage": r.stage, "reason": r.reason} for r in ledger.failed()]
         rows += unlike_annotated(dataset.subset(data.train_subset), ledger, data.length_tolerance_frac)
         for row in rows:

@@ -21,6 +21,7 @@ from talaria.features.verification import (
 )
 from talaria.log import BOARD, LOGGER, console
 from talaria.pipeline.data import prepare_dataset
+from talaria.pipeline.graph import feature_backbones
 from talaria.pipeline.session import Session
 from talaria.pipeline.weights import model_folder
 from talaria.records import Dataset
@@ -51,13 +52,13 @@ def verify_features(config: RunConfig, home: Path, share: float) -> bool:
     session = Session(config, home, {})
     unfinished = [
         f"{folder}: holds no finished features; run jobs/extract_features.py without --verify first"
-        for name in config.backbones
+        for name in feature_backbones(config)
         if not ((folder := _folder(session, name)) / RECORD).is_file()
     ]
     if unfinished:
         raise DataError(unfinished)
     dataset = prepare_dataset(session)
-    found = {name: _findings(session, dataset, name, share) for name in config.backbones}
+    found = {name: _findings(session, dataset, name, share) for name in feature_backbones(config)}
     console.print(_table(config.run.name, found))
     wrong = [name for name, findings in found.items() if any(finding.problem for finding in findings)]
     for name in wrong:

@@ -64,8 +64,11 @@ def read_card(folder: Path) -> SavedModel:
         ) from None
 
 
-def load_weights(model: nn.Module, folder: Path) -> None:
+def load_weights(model: nn.Module, folder: Path, *, but_for: str | None = None) -> None:
     """Fill `model` from a saved one.
+
+    Args:
+        but_for: names that begin so keep what they have.
 
     Raises:
         DataError: the weights are those of another network; missing and unknown names are given.
@@ -76,6 +79,9 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: cannot be read as safetensors ({error})") from None
     own = model.state_dict()
+    if but_for is not None:
+        kept = {key: value for key, value in own.items() if key.startswith(but_for)}
+        state = {key: value for key, value in state.items() if not key.startswith(but_for)} | kept
     wrong = sorted(own.keys() ^ state.keys()) or sorted(k for k in own if own[k].shape != state[k].shape)
     if wrong:
         raise DataError(f"{path}: weights of another network; names that do not fit: {', '.join(wrong[:6])}")

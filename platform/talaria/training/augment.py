@@ -31,17 +31,20 @@ def augmented(clip_LHWC: Pixels, seed: int, *, flip: bool, jitter: float, flow: 
     rng = np.random.default_rng(seed)
     clip = clip_LHWC
     if flip and rng.random() < 0.5:
-        clip = _flow_mirrored(clip) if flow else clip[:, :, ::-1]
+        clip = mirrored(clip, flow=flow)
     if jitter > 0:
         clip = _shifted(clip, jitter, rng)
         clip = clip if flow else _recoloured(clip, jitter, rng)
     return np.ascontiguousarray(clip)
 
 
-def _flow_mirrored(clip: Pixels) -> Pixels:
-    mirrored = clip[:, :, ::-1].copy()
-    mirrored[..., 0] = 2 * FLOW_ZERO - mirrored[..., 0].astype(np.int16)
-    return mirrored
+def mirrored(clip_LHWC: Pixels, *, flow: bool) -> Pixels:
+    """A clip of colours or of motion (L, H, W, C) with left and right exchanged."""
+    turned = clip_LHWC[:, :, ::-1]
+    if flow:
+        turned = turned.copy()
+        turned[..., 0] = 2 * FLOW_ZERO - turned[..., 0].astype(np.int16)
+    return turned
 
 
 def _shifted(clip: Pixels, jitter: float, rng: np.random.Generator) -> Pixels:

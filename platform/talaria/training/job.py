@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from talaria.config.nodes import OptimSection
@@ -84,6 +85,24 @@ class WeakSource:
 
 
 @dataclass(frozen=True)
+class WindowSource:
+    """Stored frames of labelled videos, cut into windows.
+
+    Attributes:
+        folder: absolute path of the frame store.
+        num_frames: of each video, at the network's rate.
+        classes: labels in class-index order.
+        flip: mirror half of the windows.
+    """
+
+    folder: str
+    videos: tuple[LabelledVideo, ...]
+    num_frames: tuple[int, ...]
+    classes: tuple[str, ...]
+    flip: bool
+
+
+@dataclass(frozen=True)
 class RefinerSource:
     """Stored features of labelled videos at full length, with proposals to refine.
 
@@ -116,16 +135,19 @@ class TrainJob:
         card: facts kept beside the weights (classes, contract, ...), JSON types only.
         label_smoothing, bnm_weight: of a backbone's loss; a classifier has its own in `model`.
         start_from: folder of a model whose weights it starts from, or None.
+        start_streams: of a detector that learns from frames: folders of the backbones that its streams start
+            with.
     """
 
     name: str
     model: ModelConfig
     sizes: dict[str, int]
     optim: OptimSection
-    source: ClipSource | SnippetSource | WeakSource | RefinerSource
+    source: ClipSource | SnippetSource | WeakSource | WindowSource | RefinerSource
     seed: int
     out: str
     card: dict[str, Any]
     label_smoothing: float = 0.0
     bnm_weight: float = 0.0
     start_from: str | None = None
+    start_streams: Mapping[str, str] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from talaria.training.batches import BatchPlan, MicroBatch
 from talaria.training.datasets import Sample, stacked
 from talaria.training.job import TrainJob
 from talaria.training.tasks import TrainingTask, build_task
+from talaria_models.sp_tad.model import SPTAD
 
 METRICS = "metrics.jsonl"
 Save = Callable[[Path], None]
@@ -61,6 +62,9 @@ def train(job: TrainJob, context: TrainContext) -> nn.Module:
     model = task.model
     if job.start_from is not None:
         load_weights(model, Path(job.start_from))
+    for stream, folder in job.start_streams.items():
+        assert isinstance(model, SPTAD)
+        load_weights(model.stream(stream), Path(folder), but_for="head.")
     model.to(context.device)
     optimizer = make_optimizer(model, job.optim)
     plan = BatchPlan(len(task.dataset), job.optim.batch_size, job.optim.micro_batch_size, job.seed)
@@ -93,7 +97,7 @@ def run_epoch(
         step = epoch * plan.steps_per_epoch + index
         lr = job.optim.lr * lr_factor(job.optim, step, plan.steps_per_epoch)
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["lr_scale"]
         losses = run_step(task, job, micro_batches, optimizer, context)
         if not math.isfinite(losses["total"]):
             samples = [i for micro in plan.epoch(epoch)[index] for i in micro.samples]
@@ -144,13 +148,23 @@ def _outputs(
 
 
 def make_optimizer(model: nn.Module, optim: OptimSection) -> torch.optim.Optimizer:
-    """The optimiser of the recipe; biases and norm scales (vectors) are not decayed."""
+    """The optimiser of the recipe; biases and norm scales (vectors) are not decayed.
+
+    A model that trains its backbone at a rate of its own says so by `backbone_parameters` and its config.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
+    slower = {id(p) for p in model.backbone_parameters()} if isinstance(model, SPTAD) else set()
+    scale = model.config.backbone_lr_scale if isinstance(model, SPTAD) else 1.0
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": optim.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in parameters if (id(p) in slower) == scaled and (p.ndim > 1) == decayed],
+            "weight_decay": optim.weight_decay if decayed else 0.0,
+            "lr_scale": scale if scaled else 1.0,
+        }
+        for scaled in ([False, True] if slower else [False])
+        for decayed in (True, False)
     ]
     if optim.name == "sgd":
         return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from talaria.seeds import content_seed
@@ -20,9 +21,11 @@ from talaria.training.job import (
     SnippetSource,
     TrainJob,
     WeakSource,
+    WindowSource,
 )
 from talaria.training.refiner_data import RefinerDataset
 from talaria.training.weak_data import WeakDataset
+from talaria.training.window_data import WindowDataset
 from talaria_models.backbones.batchnorm import recompute_statistics
 from talaria_models.backbones.criterion import ClipCriterion
 from talaria_models.backbones.pixels import network_input
@@ -44,6 +47,9 @@ from talaria_models.registry import BackboneConfig, build
 from talaria_models.s_2d_tan.config import S2DTANConfig
 from talaria_models.s_2d_tan.criterion import S2DTANCriterion
 from talaria_models.s_2d_tan.targets import build_targets as s_2d_tan_targets
+from talaria_models.sp_tad.config import SPTADConfig
+from talaria_models.sp_tad.criterion import SPTADCriterion
+from talaria_models.sp_tad.model import SPTAD
 from talaria_models.tcanet.config import TCANetConfig
 from talaria_models.tcanet.criterion import TCANetCriterion
 
@@ -92,6 +98,8 @@ def build_task(job: TrainJob) -> TrainingTask:
         return _refiner_task(job, model, job.source)
     if isinstance(job.source, WeakSource):
         return _weak_task(job, model, job.source)
+    if isinstance(job.source, WindowSource):
+        return _window_task(job, model, job.source)
     return _head_task(job, model, job.source)
 
 
@@ -161,6 +169,29 @@ def _weak_task(job: TrainJob, model: nn.Module, source: WeakSource) -> TrainingT
 
     dataset = WeakDataset(source, config)
     return TrainingTask(model, dataset, criterion, _from_targets(criterion), forward, _nothing_left)
+
+
+def _window_task(job: TrainJob, model: nn.Module, source: WindowSource) -> TrainingTask:
+    config = job.model
+    assert isinstance(config, SPTADConfig)
+    dataset = WindowDataset(source, config)
+    criterion = SPTADCriterion(config, linear_sum_assignment)
+
+    def forward(network: nn.Module, batch: Mapping[str, Tensor]) -> Any:
+        return network(batch.get("rgb"), batch.get("flow"), batch["num_frames"])
+
+    def finalize(network: nn.Module, device: torch.device) -> None:
+        """Batch-norm statistics of the last weights, where they trained, over windows by the seed."""
+        assert isinstance(network, SPTAD)
+        if config.freeze_norms or config.backbone_lr_scale == 0.0:
+            return
+        picks = sorted(range(len(dataset)), key=lambda i: content_seed(job.seed, "statistics", i))
+        for stream in config.streams:
+            cuts = (dataset.sample(i, None)[stream][None] for i in picks[:_STATISTICS_BATCHES])
+            windows = (network_input(cut.to(device), config.i3d(stream)) for cut in cuts)
+            recompute_statistics(network.stream(stream), windows)
+
+    return TrainingTask(model, dataset, criterion, _from_targets(criterion), forward, finalize)
 
 
 def _refiner_task(job: TrainJob, model: nn.Module, source: RefinerSource) -> TrainingTask:

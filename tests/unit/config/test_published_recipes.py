@@ -49,6 +49,8 @@ def models(config: RunConfig) -> Iterator[tuple[str, nn.Module]]:
         if node in config.classifiers.values() or node.model.name in TELL_CLASSES:
             sizes["num_classes"] = NUM_CLASSES
         yield head.name, build(node.model, **sizes)
+    for name, whole in config.end_to_end.items():
+        yield name, build(whole.model, num_classes=NUM_CLASSES)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -74,7 +74,27 @@ ONE_MISTAKE: list[tuple[dict[str, Any], str]] = [
     ({"detectors/bmn/features": "slowfast"}, "detectors.bmn.features: found 'slowfast'; expected a list"),
     ({"detectors/bmn/features": [3]}, "detectors.bmn.features.0: found 3; expected text; put it in quotes"),
     ({"detectors/bmn": None}, "detectors.bmn: found nothing; expected a section with model, features, optim"),
-    ({"detectors": {}}, "detectors: found an empty section; expected at least 1"),
+    ({"detectors": {}}, "detectors: missing; expected at least one, or one in end_to_end"),
+    (
+        {"end_to_end": {"whole": {"model": {"name": "sp_tad"}, "start_from": {"rgb": "slow"}}}},
+        "end_to_end.whole.start_from.rgb: 'slow' is no backbone; expected one of slowfast",
+    ),
+    (
+        {"end_to_end": {"whole": {"model": {"name": "sp_tad"}, "start_from": {"rgb": "slowfast"}}}},
+        "end_to_end.whole.start_from.rgb: 'slowfast' is SlowFastConfig(",
+    ),
+    (
+        {"end_to_end": {"w": {"model": {"name": "sp_tad", "streams": ["rgb"]}, "start_from": {"flow": "x"}}}},
+        "end_to_end.w.start_from.flow: model.streams has no flow",
+    ),
+    (
+        {"end_to_end": {"slowfast-bmn": {"model": {"name": "sp_tad"}}}},
+        "end_to_end.slowfast-bmn: a head on a backbone has this name, too; expected another one",
+    ),
+    (
+        {"end_to_end": {"w": {"model": {"name": "sp_tad", "window_frames": 100}}}},
+        "end_to_end.w.model.window_frames: found 100, expected a multiple of 16",
+    ),
     ({"run": ...}, "run: missing; expected a section with name, root, seed"),
     ({"run": {"name": "../up"}}, "run.name: found '../up'; expected up to 64 letters"),
     (

@@ -29,11 +29,12 @@ def test_every_recipe_loads_back_equal(
     tmp_path_factory: pytest.TempPathFactory, path: Path, lr: float, seed: int, name: str
 ) -> None:
     config = load_recipe(path, OWN_DATA)
-    detector, node = next(iter(config.detectors.items()))
+    group = "detectors" if config.detectors else "end_to_end"
+    name_of, node = next(iter(getattr(config, group).items()))
     changed = node.model_copy(update={"optim": node.optim.model_copy(update={"lr": lr})})
     config = config.model_copy(
         update={
-            "detectors": {**config.detectors, detector: changed},
+            group: {**getattr(config, group), name_of: changed},
             "run": config.run.model_copy(update={"seed": seed, "name": name}),
         }
     )

@@ -29,7 +29,10 @@ from talaria_models.backbones.videomae import config as videomae
 from talaria_models.backbones.vivit import config as vivit
 from talaria_models.bmn.config import BMNConfig
 from talaria_models.classifier.config import ClassifierConfig
+from talaria_models.kt_mgfn.config import KTMGFNConfig
 from talaria_models.refine_network.config import RefineNetworkConfig
+from talaria_models.s_2d_tan.config import S2DTANConfig
+from talaria_models.sp_tad.config import SPTADConfig
 from talaria_models.tcanet.config import TCANetConfig
 
 CLIP = {"num_classes": 3, "num_frames": 8, "height": 16, "width": 16}
@@ -51,6 +54,32 @@ MODELS: dict[str, tuple[Any, dict[str, int]]] = {
     "refine_network": (
         RefineNetworkConfig(hidden_dim=8, head_dim=8, transformer_feedforward_dim=8, num_bins=2),
         {"in_channels": 4},
+    ),
+    "s_2d_tan": (
+        S2DTANConfig(num_snippets=8, hidden_dim=4, kernel_size=3, num_layers=1),
+        {"in_channels": 4, "num_classes": 3},
+    ),
+    "kt_mgfn": (
+        KTMGFNConfig(num_snippets=8, hidden_dim=4, regressor_dim=4),
+        {"in_channels": 4, "num_classes": 3},
+    ),
+    "sp_tad": (
+        SPTADConfig(
+            crop_size=16,
+            window_frames=16,
+            train_stride=8,
+            infer_stride=8,
+            streams=("rgb",),
+            backbone_width=8,
+            hidden_dim=8,
+            num_proposals=2,
+            num_stages=1,
+            attention_heads=2,
+            dynamic_dim=2,
+            num_bins=2,
+            feedforward_dim=4,
+        ),
+        {"num_classes": 3},
     ),
     "classifier": (ClassifierConfig(hidden_dim=4), {"in_channels": 4, "num_classes": 3}),
 }
