@@ -98,6 +98,25 @@ def check_fractions(name: str, values: NDArray[np.float32], shape: tuple[int, ..
         raise ValueError(f"{name}: values in [{values.min()}, {values.max()}], expected [0, 1]")
 
 
+def check_segments(belief: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Make the named arrays of a frozen belief float32 and refuse what no such belief holds.
+
+    Args:
+        belief: with `segments_P2`, `class_logits_RK` and `duration_s`.
+        shapes: of its arrays with values in [0, 1].
+
+    Raises:
+        ValueError: the message begins with the field at fault.
+    """
+    for name, shape in shapes.items():
+        object.__setattr__(belief, name, np.asarray(getattr(belief, name), np.float32))
+        check_fractions(name, getattr(belief, name), shape)
+    object.__setattr__(belief, "class_logits_RK", checked_logits(belief.class_logits_RK))
+    if (belief.segments_P2[:, 1] < belief.segments_P2[:, 0]).any():
+        raise ValueError("segments_P2: holds a segment whose end precedes its start")
+    check_duration(belief.duration_s)
+
+
 def check_duration(duration_s: float) -> None:
     """Refuse a length that no video has."""
     if not 0 < duration_s < float("inf"):

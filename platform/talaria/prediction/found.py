@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from talaria.config.postprocess import PostprocessConfig
-from talaria.prediction.belief import Columns, Scored, check_duration, check_fractions, checked_logits
+from talaria.prediction.belief import Columns, Scored, check_segments
 from talaria.prediction.shards import floats, logit_rows
 
 
@@ -43,13 +43,7 @@ class FoundPrediction:
         count = len(self.scores_P)
         num_classes = self.class_scores_PK.shape[-1]
         shapes = {"segments_P2": (count, 2), "scores_P": (count,), "class_scores_PK": (count, num_classes)}
-        for name, shape in shapes.items():
-            object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
-            check_fractions(name, getattr(self, name), shape)
-        object.__setattr__(self, "class_logits_RK", checked_logits(self.class_logits_RK))
-        if (self.segments_P2[:, 1] < self.segments_P2[:, 0]).any():
-            raise ValueError("segments_P2: holds a segment whose end precedes its start")
-        check_duration(self.duration_s)
+        check_segments(self, shapes)
 
     def with_class_logits(self, class_logits_RK: NDArray[np.floating]) -> FoundPrediction:
         """The same with other class logits."""
