@@ -45,7 +45,7 @@ class KTMGFNConfig:
     """KTM: pull pooled features to those of trimmed clips of the same classes."""
     mmd_widths: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
     """Widths of the Gaussian kernels, in mean squared distances of the compared features."""
-    mmd_weight: float = 1.0
+    mmd_weight: float = 0.1
     """Weight of the transfer loss."""
     trimmed_clips: int = 16
     """Trimmed clips R of a video's classes that it is compared with in a step, drawn anew each time."""
