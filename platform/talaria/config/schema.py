@@ -152,6 +152,12 @@ class RunConfig(Section):
             problems.append("detectors: missing; expected at least one, or one in end_to_end")
         if not self.backbones and any(nodes for _, nodes in self._heads()):
             problems.append("backbones: missing; expected at least one for the features of the other nodes")
+        problems += [
+            f"detectors.{name}.model.transfer: needs trimmed clips, but data.trimmed_subset is not set; set "
+            "it, or transfer to false"
+            for name, node in self.detectors.items()
+            if node.takes_trimmed and self.data.trimmed_subset is None
+        ]
         problems += self._end_to_end_problems()
         problems += self._proposal_references()
         problems += self._classifier_problems()

@@ -42,24 +42,18 @@ def weak_teacher(session: Session, dataset: Dataset, store: FeatureStore, head: 
     """The training of the same network on trimmed clips, taken as whole videos.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: there are none of one class.
     """
     data, node = session.config.data, session.config.detectors[head.node_name]
     assert isinstance(node.model, KTMGFNConfig)
-    clips: tuple[TaggedVideo, ...] = ()
-    if data.trimmed_subset is not None:
-        clips = tuple(
-            one for one in _tagged(session, dataset, store, data.trimmed_subset) if len(one.labels) == 1
-        )
+    assert data.trimmed_subset is not None
+    tagged = _tagged(session, dataset, store, data.trimmed_subset)
+    clips = tuple(one for one in tagged if len(one.labels) == 1)
     if not clips:
-        found = (
-            "is not set"
-            if data.trimmed_subset is None
-            else f"names {data.trimmed_subset!r}, which holds no video with features and exactly one class"
-        )
         raise ConfigError(
-            f"detectors.{head.node_name}.model.transfer: needs trimmed clips, but data.trimmed_subset "
-            f"{found}; set it, or transfer to false"
+            f"detectors.{head.node_name}.model.transfer: needs trimmed clips, but none of {len(tagged)} "
+            f"videos with features of data.trimmed_subset ({data.trimmed_subset!r}) has exactly one class; name "
+            "another subset, or set transfer to false"
         )
     source = WeakSource(str(store.folder), clips, node.model.trimmed_snippets, dataset.classes)
     branch = node.model_copy(update={"model": trimmed_branch(node.model)})

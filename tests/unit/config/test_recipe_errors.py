@@ -76,6 +76,10 @@ ONE_MISTAKE: list[tuple[dict[str, Any], str]] = [
     ({"detectors/bmn": None}, "detectors.bmn: found nothing; expected a section with model, features, optim"),
     ({"detectors": {}}, "detectors: missing; expected at least one, or one in end_to_end"),
     (
+        {"detectors": {"weak": {"model": {"name": "kt_mgfn"}}}},
+        "detectors.weak.model.transfer: needs trimmed clips, but data.trimmed_subset is not set; set it",
+    ),
+    (
         {"end_to_end": {"whole": {"model": {"name": "sp_tad"}, "start_from": {"rgb": "slow"}}}},
         "end_to_end.whole.start_from.rgb: 'slow' is no backbone; expected one of slowfast",
     ),
