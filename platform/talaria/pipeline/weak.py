@@ -52,8 +52,8 @@ def weak_teacher(session: Session, dataset: Dataset, store: FeatureStore, head: 
     if not clips:
         raise ConfigError(
             f"detectors.{head.node_name}.model.transfer: needs trimmed clips, but none of {len(tagged)} "
-            f"videos with features of data.trimmed_subset ({data.trimmed_subset!r}) has exactly one class; name "
-            "another subset, or set transfer to false"
+            f"videos with features of data.trimmed_subset ({data.trimmed_subset!r}) has exactly one class; "
+            "name another subset, or set transfer to false"
         )
     source = WeakSource(str(store.folder), clips, node.model.trimmed_snippets, dataset.classes)
     branch = node.model_copy(update={"model": trimmed_branch(node.model)})
