@@ -118,11 +118,18 @@ class S2DTAN(nn.Module):
     def init_weights(self) -> None:
         """Set every weight, and where candidates stand.
 
-        Conv1d, Conv2d, Linear: uniform in +-1/sqrt(fan_in), torch's default.
+        Conv1d, Linear: uniform in +-1/sqrt(fan_in), torch's default. Conv2d: normal with deviation
+        k * sqrt(2 / channels) for a kernel of k x k, bias 0. Outputs are divided by the cells that they see,
+        so that this keeps the size of what passes; torch's default shrinks it by more than k a layer.
         """
         for module in self.modules():
-            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv1d | nn.Linear):
                 module.reset_parameters()
+            elif isinstance(module, nn.Conv2d):
+                nn.init.normal_(
+                    module.weight, std=self.config.kernel_size * (2.0 / module.in_channels) ** 0.5
+                )
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         cells = [cells for _, cells in self.layout.maps(self.config.rearranged)]
         self.get_buffer("end_Q").copy_(torch.from_numpy(self.layout.end_Q))
         self.get_buffer("cell_Q").copy_(torch.from_numpy(np.concatenate(cells)))
