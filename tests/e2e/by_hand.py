@@ -19,7 +19,8 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 MICRO = Path(__file__).with_name("micro.yaml")
-_NOT_A_PERSONS = ("PYTHONPATH", "RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_BACKEND_LOG_LEVEL", "TALARIA_HOME")
+_NOT_A_PERSONS = ("PYTHONPATH", "TALARIA_HOME", "RAY_")
+"""Beginnings of names that tests of this process may have set."""
 
 SAME_BYTES = (
     "features/*/videos/*.parquet",
@@ -51,7 +52,7 @@ class Home:
     @property
     def environment(self) -> dict[str, str]:
         """A person's environment, without what tests/conftest.py sets."""
-        kept = {name: value for name, value in os.environ.items() if name not in _NOT_A_PERSONS}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_A_PERSONS)}
         own = {"TALARIA_HOME": str(self.path), "RAY_TMPDIR": str(self.ray_dir), "HOME": str(self.path)}
         return {**kept, **own, **self.variables}
 

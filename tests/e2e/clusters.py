@@ -45,8 +45,12 @@ class LocalCluster:
     @property
     def environment(self) -> dict[str, str]:
         """A node's environment: the interpreter first, nothing of the project, the token of this cluster."""
-        dropped = ("PYTHONPATH", "RAY_ADDRESS", "RAY_AUTH_MODE", "VIRTUAL_ENV")
-        kept = {name: value for name, value in os.environ.items() if name not in dropped}
+        dropped = ("PYTHONPATH", "VIRTUAL_ENV")
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in dropped and not name.startswith("RAY_")  # which tests of this process may have set
+        }
         path = os.pathsep.join([str(self.python.parent), kept["PATH"]])
         access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         return {**kept, **access, "PATH": path, "HOME": str(self.folders[0])}

@@ -62,12 +62,9 @@ def finished_files(run: Path) -> dict[str, tuple[int, int]]:
     return {name: written[name] for name in (*shards, *models)}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "stages",
-    [("training",), pytest.param(tuple(BUSY), marks=pytest.mark.slow)],
-    ids=["one", "every"],
-)
+@pytest.mark.parametrize("stages", [("training",), tuple(BUSY)], ids=["one", "every"])
 def test_stopped_and_killed_it_goes_on_and_ends_with_the_same_bytes(
     undisturbed: FullRun, make_home: MakeHome, stages: tuple[str, ...]
 ) -> None:

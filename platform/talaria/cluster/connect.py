@@ -27,15 +27,14 @@ _QUIET = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Nobody looks at these of a Ray of our own; its processes then use a sixth less while work goes on.
-    "RAY_enable_metrics_collection": "0",
-    "RAY_task_events_report_interval_ms": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+# Nobody looks at these of a Ray of our own; its processes then use a sixth less while work goes on.
+_OWN = {"RAY_enable_metrics_collection": "0", "RAY_task_events_report_interval_ms": "0"}
 
 
 @dataclass(frozen=True)
@@ -156,6 +155,8 @@ def _start(ray: Any, resources: ResourcesSection, runtime_env: Mapping[str, Any]
     if os.environ.get("RAY_ADDRESS"):
         _join(ray, os.environ["RAY_ADDRESS"], common)
         return
+    for name, value in _OWN.items():
+        os.environ.setdefault(name, value)
     store_bytes = resources.object_store_mb * 2**20
     ray.init(address="local", include_dashboard=False, object_store_memory=store_bytes, **common)
 

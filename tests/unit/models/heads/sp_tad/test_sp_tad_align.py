@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -20,19 +20,30 @@ def slow_level(length: float, num_levels: int) -> int:
     return min(max(level, 0), highest)
 
 
+def slow_places(
+    size: int, segment: tuple[float, float], expansion: float, bins: int, per_bin: int
+) -> list[list[float]]:
+    """Where the points of each bin lie, in places of the level."""
+    length = segment[1] - segment[0]
+    begin, span = segment[0] - length / expansion, length * (1 + 2 / expansion)
+    return [
+        [(begin + span * (index + (step + 0.5) / per_bin) / bins) * size - 0.5 for step in range(per_bin)]
+        for index in range(bins)
+    ]
+
+
 def slow_align(
     levels_CT: list[Tensor], segment: tuple[float, float], expansion: float, bins: int, per_bin: int
 ) -> Tensor:
     """One segment, point by point; (N, C)."""
-    length = segment[1] - segment[0]
-    features = levels_CT[slow_level(length, len(levels_CT))].T
+    features = levels_CT[slow_level(segment[1] - segment[0], len(levels_CT))].T
     size = len(features)
-    begin, span = segment[0] - length / expansion, length * (1 + 2 / expansion)
     rows = []
-    for index in range(bins):
+    for places in slow_places(size, segment, expansion, bins, per_bin):
+        for place in places:  # at a border of what counts, rounding decides
+            assume(min(abs(place + 1.0), abs(place - size)) > 1e-9)
         points = []
-        for step in range(per_bin):
-            place = (begin + span * (index + (step + 0.5) / per_bin) / bins) * size - 0.5
+        for place in places:
             if not -1.0 <= place <= size:
                 points.append(torch.zeros_like(features[0]))
                 continue
