@@ -107,13 +107,15 @@ class _Conversation:
             kind, size = self._child.read_header(self._left_s)
             payload = bytearray(size)
             self._child.read_into(memoryview(payload), self._left_s - (time.monotonic() - start_s))
+            self._left_s -= time.monotonic() - start_s
+            if self._left_s < 0:  # the answer was there by the time it was asked for
+                raise DecodingTimeoutError
         except DecodingTimeoutError:
             raise DataError(
                 f"{self._path}: decoding took {self._limit_s:g} s longer than it shows (data.decode_limit_s)"
             ) from None
         except DataError as error:
             raise DataError(f"{self._path}: {error}") from None
-        self._left_s -= time.monotonic() - start_s
         self._complete = kind != FRAMES
         if kind == ERROR:
             raise DataError(payload.decode(errors="surrogateescape"))

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from talaria.config.specs import ClipSpec
-from talaria.data.decoder_process import IDLE
+from talaria.data.decoder_process import IDLE, DecoderProcess
 from talaria.data.decoding import DecodedSummary, decode_frames, probe
 from talaria.errors import DataError
 
@@ -166,6 +166,29 @@ def test_the_time_limit_ends_a_video_and_not_the_next_one(long_video: Path, tmp_
         list(decode_frames(long_video, spec(30.0, 64, 80), time_limit_s=0.001))
     frames, _ = decoded(write_video(tmp_path / "short.mp4", [100] * 30))
     assert len(frames) == 5
+
+
+@pytest.mark.parametrize(("wait_s", "in_time"), [(3.0, True), (8.0, False)])
+def test_all_waiting_counts_beyond_the_length_of_what_came(
+    long_video: Path, monkeypatch: pytest.MonkeyPatch, wait_s: float, in_time: bool
+) -> None:
+    """Blocks show 4.5 s each: waits of 3 s are earned, whatever their sum; those of 8 s are not."""
+    real, read, ahead_s = time.monotonic, DecoderProcess.read_header, 0.0
+
+    def slow_header(child: DecoderProcess, limit_s: float) -> tuple[bytes, int]:
+        nonlocal ahead_s
+        ahead_s += wait_s
+        return read(child, limit_s)
+
+    monkeypatch.setattr(time, "monotonic", lambda: real() + ahead_s)
+    monkeypatch.setattr(DecoderProcess, "read_header", slow_header)
+    stream = decode_frames(long_video, spec(30.0, 64, 80), time_limit_s=20.0)
+    if in_time:
+        assert sum(map(len, stream)) > 1000
+        assert ahead_s > 3 * 20.0
+    else:
+        with pytest.raises(DataError, match="decoding took 20 s longer than it shows"):
+            list(stream)
 
 
 def test_the_callers_own_time_does_not_count(long_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
